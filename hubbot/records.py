@@ -1,0 +1,330 @@
+"""What travels along the path: frozen records, no behaviour beyond small derived facts.
+
+Nothing here imports torch, sqlalchemy or huggingface_hub, so that every room may speak in these words.
+Arrays are numpy's, and only named for the type checker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+
+# --- notice -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One repo at one commit, as the Hub listed it. Everything in it is somebody's claim.
+
+    Args:
+        repo: `owner/name`.
+        commit: 40 hex digits, the head of `main` when it was listed.
+        modified_at: UTC, the listing's lastModified.
+        files: the names of all files of the repo.
+        card: the front matter as the Hub parsed it (`cardData`); declared, never trusted.
+        config: the Hub's digest of config.json and adapter_config.json (`expand=config`).
+    """
+
+    repo: str
+    commit: str
+    modified_at: datetime
+    created_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    pipeline_tag: str | None = None
+    library: str | None = None
+    downloads: int = 0
+    gated: bool = False
+    private: bool = False
+    disabled: bool = False
+    files: tuple[str, ...] = ()
+    card: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        return self.repo.split("/", 1)[0] if "/" in self.repo else ""
+
+
+# --- place ------------------------------------------------------------------------------------
+
+
+class Source(StrEnum):
+    """Where a piece of evidence about ancestry was found."""
+
+    CARD = "card"
+    TAG = "tag"
+    ADAPTER_CONFIG = "adapter_config"
+    WEIGHTS = "weights"
+    ROOT = "root"
+    """The repo is itself a known root."""
+
+
+class How(StrEnum):
+    """How a placement came about."""
+
+    ROOT = "root"
+    DECLARED = "declared"
+    RECOVERED = "recovered"
+    BOTH = "both"
+    CONFLICT = "conflict"
+    UNPLACED = "unplaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that speaks for, or against, a parent.
+
+    Args:
+        source: where it was found.
+        text: a sentence for people.
+        parent: the repo it points to, if any.
+        score: for weights, the mean cosine in [-1, 1] between fingerprints.
+    """
+
+    source: Source
+    text: str
+    parent: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which tree and parent an upload has, and on what evidence. `tree` is the root's repo."""
+
+    repo: str
+    commit: str
+    tree: str | None
+    parent: str | None
+    how: How
+    evidence: tuple[Evidence, ...] = ()
+    relation: str | None = None
+    """`finetune`, `adapter`, `quantized` or `merge`, where known."""
+    bytes_read: int = 0
+    """Body bytes of weight files that the fingerprint cost."""
+
+
+# --- fetch ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of a repo at a commit. `content_id` is the LFS sha256, else the git blob id."""
+
+    path: str
+    size: int
+    content_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A tensor to read, or a few of its leading rows.
+
+    Args:
+        name: the tensor's full name in the file.
+        rows: how many rows along the first dimension, from the top; None for all.
+        shape: the full shape that the reader expects; None for any.
+    """
+
+    name: str
+    rows: int | None = None
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """Named tensors of one upload, widened to float32, and what reading them cost.
+
+    Args:
+        values: name to float32 array.
+        stored_dtypes: name to the dtype in the file, e.g. `BF16`.
+        files: the weight files that were read from.
+        bytes_read: body bytes that crossed the wire for weights, headers included.
+        bytes_stored: size in bytes of all weight files of the same kind in the repo.
+        stored_tensors: how many tensors those files hold.
+    """
+
+    repo: str
+    commit: str
+    values: Mapping[str, Floats]
+    stored_dtypes: Mapping[str, str]
+    files: tuple[RemoteFile, ...]
+    bytes_read: int
+    bytes_stored: int
+    stored_tensors: int = 0
+
+
+# --- probe ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One label with its calibrated probability in [0, 1]; `recognised` if over its threshold."""
+
+    label: str
+    probability: float
+    recognised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """Why an upload got no reading: a stable word and a sentence."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an expert said of one upload: labels and an embedding, or an abstention.
+
+    `content_ids` are those of the weight files that were read, sorted; with `repo`, `expert` and
+    `version` they are the reading's key, so that a commit that leaves the weights alone makes no new
+    work. Where nothing could be read they are those that the Hub lists, or the commit.
+    `expert` and `version` are empty where no expert was consulted.
+    """
+
+    repo: str
+    commit: str
+    content_ids: tuple[str, ...]
+    tree: str | None = None
+    expert: str = ""
+    version: str = ""
+    predictions: tuple[Prediction, ...] = ()
+    embedding: tuple[float, ...] | None = None
+    abstention: Abstention | None = None
+    tensors_read: tuple[str, ...] = ()
+    bytes_read: int = 0
+    bytes_stored: int = 0
+    stored_tensors: int = 0
+
+    @property
+    def recognised(self) -> tuple[Prediction, ...]:
+        """The labels over their threshold, most probable first."""
+        known = [p for p in self.predictions if p.recognised]
+        return tuple(sorted(known, key=lambda p: -p.probability))
+
+
+# --- experts ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A thing that an expert can recognise.
+
+    Args:
+        name: stable key, e.g. `seven`.
+        text: what a person would call it in a sentence, used for text search.
+        tag: the plain word offered for the card's `tags`.
+    """
+
+    name: str
+    text: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertInfo:
+    """What the rest of hubbot needs to know of an expert, without torch.
+
+    Args:
+        name: e.g. `digits-vit-a`.
+        version: changes whenever a reading could change.
+        folder: where its config.json and model.safetensors lie.
+        roots: the equivalent roots of its tree, the first is the tree's name.
+        wanted: the tensors that a reading needs.
+        labels: in the order of the head.
+        text_encoder: schemed name, e.g. `sentence:all-MiniLM-L6-v2`.
+        trained_on: what it learned from, for people.
+        datasets: Hub dataset ids it was trained on; empty where the data has none.
+        scores: name to value, measured on the test split.
+    """
+
+    name: str
+    version: str
+    folder: str
+    roots: tuple[str, ...]
+    wanted: tuple[Wanted, ...]
+    labels: tuple[Label, ...]
+    text_encoder: str
+    trained_on: str
+    datasets: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> str:
+        return self.roots[0]
+
+
+# --- suggest ----------------------------------------------------------------------------------
+
+
+class SuggestionState(StrEnum):
+    """From draft to what became of it."""
+
+    DRAFT = "draft"
+    REFUSED = "refused"
+    """By our own policy, or because the card cannot be edited safely."""
+    APPROVED = "approved"
+    OPENING = "opening"
+    """Written down before the Hub is asked, so that a crash cannot open a second one."""
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A README edit made from a reading.
+
+    Args:
+        base_commit: the commit whose README was edited.
+        added: lines that the edit adds, as a person would read them.
+        new_text: the whole new README; empty when refused before composing.
+        reason: why it was refused; empty otherwise.
+        pull_request: its address, once opened.
+    """
+
+    repo: str
+    base_commit: str
+    state: SuggestionState
+    title: str = ""
+    body: str = ""
+    added: tuple[str, ...] = ()
+    new_text: str = ""
+    reason: str = ""
+    pull_request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request as the Hub lists it; `status` is draft, open, closed or merged."""
+
+    repo: str
+    number: int
+    title: str
+    status: str
+    author: str
+    url: str
+
+
+# --- index ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A model that a text search found; `score` in [0, 1] is the chance that the text fits it."""
+
+    repo: str
+    tree: str
+    score: float
+    because: tuple[Prediction, ...] = ()

@@ -1,0 +1,146 @@
+"""The one reader of the environment and of hubbot.toml; frozen afterwards.
+
+A setting is a field below: its variable is `HUBBOT_` plus its name in capitals, its line in
+`hubbot.toml` is its name. The environment wins over the file, the file over the default. Two variables
+of the Hub's own client are honoured where ours are not set: `HF_ENDPOINT` and `HF_TOKEN`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hubbot.errors import SettingsError
+
+PREFIX = "HUBBOT_"
+FALLBACKS = {"endpoint": "HF_ENDPOINT", "token": "HF_TOKEN"}
+MODES = ("off", "draft", "review", "auto")
+
+
+def _doc(text: str, default: Any, **more: Any) -> Any:
+    return field(default=default, metadata={"doc": text, **more})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this hubbot runs. Durations end in `_s` and are seconds, sizes in `_bytes`."""
+
+    endpoint: str = _doc("the Hub's address", "https://huggingface.co")
+    token: str = _doc("a Hub token; never printed", "", secret=True)
+    home: str = _doc("folder for the database, the lock and fetched experts", "~/.local/share/hubbot")
+    database_url: str = _doc("SQLAlchemy address; empty: hubbot.db in the home folder", "")
+    experts: str = _doc("folders or Hub repos of further experts, separated by commas", "")
+    device: str = _doc("where probes run: auto, cpu, cuda or cuda:0", "auto")
+    mode: str = _doc("what others may see: off, draft, review or auto", "draft")
+    poll_interval_s: float = _doc("pause between two polls of the listing", 60.0, least=0.05)
+    poll_overlap_s: float = _doc("how far behind the watermark a poll looks again", 300.0, least=0.0)
+    poll_limit: int = _doc("uploads that one poll takes at most", 1000, least=1)
+    batch_size: int = _doc("models in one batch of the probe", 64, least=1)
+    fetch_threads: int = _doc("range reads under way at once", 8, least=1)
+    http_timeout_s: float = _doc("patience with one answer of the Hub", 30.0, least=0.1)
+    http_retries: int = _doc("further tries after a passing fault of the Hub", 3, least=0)
+    max_header_bytes: int = _doc("a longer safetensors header is refused", 25_000_000, least=8)
+    max_tensor_bytes: int = _doc("a larger tensor is refused", 1_000_000_000, least=8)
+    pulls_per_owner: int = _doc("open pull requests per owner at most", 3, least=0)
+    pulls_per_day: int = _doc("pull requests opened per day at most", 50, least=0)
+    blocklist: str = _doc("owners and repos never to be touched, separated by commas", "")
+    contact: str = _doc("how owners reach whoever runs this bot", "https://github.com/hubbot/hubbot/issues")
+    log_format: str = _doc("plain for people, json for machines", "plain")
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, least = getattr(self, f.name), f.metadata.get("least")
+            if least is not None and not value >= least:
+                raise SettingsError(f"{variable(f.name)} is {value}, at least {least} is needed")
+        if self.mode not in MODES:
+            raise SettingsError(f"{variable('mode')} is {self.mode!r}, one of {', '.join(MODES)} is needed")
+        if not self.endpoint.startswith(("http://", "https://")):
+            raise SettingsError(f"{variable('endpoint')} is {self.endpoint!r}, an http(s) address is needed")
+
+    @property
+    def home_path(self) -> Path:
+        return Path(self.home).expanduser()
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy address in force."""
+        return self.database_url or f"sqlite:///{self.home_path / 'hubbot.db'}"
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        return frozenset(split_list(self.blocklist))
+
+    @property
+    def expert_places(self) -> tuple[str, ...]:
+        return split_list(self.experts)
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={'***' if f.metadata.get('secret') else getattr(self, f.name)!r}" for f in fields(self))
+        return f"Settings({', '.join(shown)})"
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated setting, without blanks."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def load(
+    environ: Mapping[str, str] | None = None, file: Path | None = None, **overrides: Any
+) -> Settings:
+    """Read settings once: overrides, then environment, then file, then defaults.
+
+    Args:
+        environ: the environment; the process's own by default.
+        file: a TOML file; `HUBBOT_CONFIG` or `./hubbot.toml` by default, and it may be missing then.
+        overrides: from the command line; None means "not said".
+
+    Raises:
+        SettingsError: an unknown `HUBBOT_` variable or line, or a value of the wrong kind.
+    """
+    environ = os.environ if environ is None else environ
+    values = _from_file(environ, file) | _from_environ(environ)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    known = {f.name: f for f in fields(Settings)}
+    for name in values.keys() - known.keys():
+        raise SettingsError(f"there is no setting {name!r}", hint="`hubbot doctor` lists them all")
+    return Settings(**{name: _convert(name, value, known[name].default) for name, value in values.items()})
+
+
+def _from_file(environ: Mapping[str, str], file: Path | None) -> dict[str, Any]:
+    asked = file or (Path(environ["HUBBOT_CONFIG"]) if "HUBBOT_CONFIG" in environ else None)
+    path = asked or Path("hubbot.toml")
+    if not asked and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read settings: {error}", file=str(path)) from error
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
+    ours = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and name != "HUBBOT_CONFIG"
+    }
+    theirs = {name: environ[variable] for name, variable in FALLBACKS.items() if environ.get(variable)}
+    return theirs | ours
+
+
+def _convert(name: str, value: Any, default: Any) -> Any:
+    kind = type(default)
+    try:
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+            raise ValueError
+        return kind(value)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{variable(name)} is {value!r}, {kind.__name__} is needed") from None
