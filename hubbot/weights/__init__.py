@@ -1,0 +1,1 @@
+"""Safetensors, read without trust: headers, dtypes, shard indexes. Numpy only."""
