@@ -7,7 +7,7 @@ believed without saying so: what cannot be used becomes evidence that names the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -29,15 +29,17 @@ class Lineage:
 
     Args:
         parent: the first parent that it names, in a form the Hub would accept.
-        root: the last ancestor reached; None where the chain ends in a circle or in nothing.
+        root: the last ancestor reached, by its tree's name; None where the chain ends in a circle or nowhere.
         relation: one of `RELATIONS`, declared or else inferred as the Hub does.
         evidence: every claim and every step, the ones that were ignored included.
+        known: whether that root is one of hubbot's.
     """
 
     parent: str | None = None
     root: str | None = None
     relation: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def trace(
     upload: Upload,
     lookup: Callable[[str], Upload | None],
     *,
-    known_roots: Collection[str],
+    known_roots: Mapping[str, str],
     max_depth: int = 20,
 ) -> Lineage:
     """Follow the declared parents of an upload up to the root.
@@ -66,19 +68,21 @@ def trace(
 
     Args:
         lookup: gives the repo of that name, None where the Hub has none; what it raises passes through.
-        known_roots: names, aliases included, at which the climb ends.
+        known_roots: name to tree, aliases included; the climb ends at these names.
         max_depth: the most ancestors that are looked at.
     """
-    known = {root.casefold() for root in known_roots}
-    if upload.repo.casefold() in known:
+    known = {name.casefold(): tree for name, tree in known_roots.items()}
+    if tree := known.get(upload.repo.casefold()):
         text = "this repo is itself a root that hubbot knows"
-        return Lineage(root=upload.repo, evidence=(Evidence(Source.ROOT, text),))
+        return Lineage(root=tree, evidence=(Evidence(Source.ROOT, text),), known=True)
     claims = _claims(upload)
     if not claims.parents:
         return Lineage(evidence=claims.evidence)
     source = next(e.source for e in claims.evidence if e.parent)
     root, steps = _climb(upload.repo, claims.parents[0], source, lookup, known, max_depth)
-    return Lineage(claims.parents[0], root, claims.relation, claims.evidence + steps)
+    tree = known.get(root.casefold()) if root else None
+    evidence = claims.evidence + steps
+    return Lineage(claims.parents[0], tree or root, claims.relation, evidence, known=tree is not None)
 
 
 def _climb(
@@ -86,7 +90,7 @@ def _climb(
     parent: str,
     source: Source,
     lookup: Callable[[str], Upload | None],
-    known: Collection[str],
+    known: Mapping[str, str],
     max_depth: int,
 ) -> tuple[str | None, tuple[Evidence, ...]]:
     path: list[str] = [repo]

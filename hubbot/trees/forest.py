@@ -34,24 +34,18 @@ class Forest:
 
     def __init__(self, roots: Sequence[KnownRoot]) -> None:
         self.roots = tuple(roots)
-        self._names = {name.casefold(): r.root for r in self.roots for name in (r.root, *r.aliases)}
 
     @property
-    def names(self) -> frozenset[str]:
-        """All roots with their aliases: where a climb through declared parents may end."""
-        return frozenset(name for r in self.roots for name in (r.root, *r.aliases))
-
-    def canonical(self, repo: str) -> str:
-        """The name of the tree whose root this is; the repo's own where it is no root of ours."""
-        return self._names.get(repo.casefold(), repo)
+    def names(self) -> Mapping[str, str]:
+        """Every name of a known root, aliases included, to the name of its tree."""
+        return {name: r.root for r in self.roots for name in (r.root, *r.aliases)}
 
     def wanted(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Wanted, ...]:
         """The rows that tell which root a model with these tensors has; nothing where no root fits."""
         most: dict[str, Wanted] = {}
         for root in self.roots:
             for want in root.fingerprint.wanted(shapes) if root.fingerprint else ():
-                known = most.setdefault(want.name, want)
-                if (want.rows or 0) > (known.rows or 0):
+                if (want.rows or 0) > (most[want.name].rows or 0 if want.name in most else 0):
                     most[want.name] = want
         return tuple(most.values())
 
@@ -68,41 +62,46 @@ class Forest:
         score, root = max(scores)
         if score < SAME_ROOT:
             text = f"its weights follow no known root; the nearest is {root} with a cosine of {score:.2f}"
-            return Evidence(Source.WEIGHTS, text, score=score)
+            # Speaking against whatever root was declared takes having compared it.
+            complete = all(r.fingerprint for r in self.roots)
+            return Evidence(Source.WEIGHTS, text, score=score if complete else None)
         text = f"its weights follow {root}: cosine {score:.2f} between leading rows of hidden tensors"
         others = [other for other, name in scores if name != root]
         if others:
             text += f", {max(others):.2f} for the next root"
         return Evidence(Source.WEIGHTS, text, root, score)
 
-    def decide(self, upload: Upload, lineage: Lineage, recovered: Evidence | None) -> Placement:
-        """Weigh what is declared against what the weights say."""
-        evidence = lineage.evidence + ((recovered,) if recovered else ())
-        declared = self.canonical(lineage.root) if lineage.root else None
-        found = recovered.parent if recovered else None
 
-        def place(how: How, tree: str | None, parent: str | None, relation: str | None = None) -> Placement:
-            return Placement(upload.repo, upload.commit, tree, parent, how, evidence, relation)
+def decide(upload: Upload, lineage: Lineage, recovered: Evidence | None) -> Placement:
+    """Weigh what is declared against what the weights say.
 
-        if upload.repo.casefold() in self._names:
-            return place(How.ROOT, self.canonical(upload.repo), None)
-        if declared and found:
-            if declared == found:
-                return place(How.BOTH, declared, lineage.parent, lineage.relation)
-            return place(How.CONFLICT, found, found)
-        if found:
-            return place(How.RECOVERED, found, found)
-        if declared and recovered and self._denied(declared, recovered):
-            return place(How.CONFLICT, None, lineage.parent)
-        if declared:
-            return place(How.DECLARED, declared, lineage.parent, lineage.relation)
-        evidence = (*evidence, _why_unplaced(lineage, recovered))
-        return place(How.UNPLACED, None, lineage.parent)
+    Args:
+        lineage: from `trace` with the forest's `names`, so that its root bears the tree's name.
+        recovered: from `Forest.recover`.
+    """
+    evidence = lineage.evidence + ((recovered,) if recovered else ())
+    declared, found = lineage.root, recovered.parent if recovered else None
 
-    def _denied(self, declared: str, recovered: Evidence) -> bool:
-        """Do the weights speak against a declared root whose fingerprint they were compared with?"""
-        comparable = any(r.root == declared and r.fingerprint for r in self.roots)
-        return comparable and recovered.score is not None and recovered.score < OTHER_ROOT
+    def place(how: How, tree: str | None, parent: str | None, relation: str | None = None) -> Placement:
+        return Placement(upload.repo, upload.commit, tree, parent, how, evidence, relation)
+
+    if any(e.source is Source.ROOT for e in lineage.evidence):
+        return place(How.ROOT, declared, None)
+    if declared and found == declared:
+        return place(How.BOTH, declared, lineage.parent, lineage.relation)
+    if found:
+        return place(How.CONFLICT if declared else How.RECOVERED, found, found)
+    if declared and lineage.known and _denies(recovered):
+        return place(How.CONFLICT, None, lineage.parent)
+    if declared:
+        return place(How.DECLARED, declared, lineage.parent, lineage.relation)
+    evidence = (*evidence, _why_unplaced(lineage, recovered))
+    return place(How.UNPLACED, None, lineage.parent)
+
+
+def _denies(recovered: Evidence | None) -> bool:
+    """Do the weights follow no known root, and clearly so?"""
+    return recovered is not None and recovered.score is not None and recovered.score < OTHER_ROOT
 
 
 def _compare(root: KnownRoot, tensors: Tensors) -> float | None:
@@ -118,8 +117,9 @@ def _compare(root: KnownRoot, tensors: Tensors) -> float | None:
 
 def _why_unplaced(lineage: Lineage, recovered: Evidence | None) -> Evidence:
     said = "no parent could be followed to a root" if lineage.evidence else "no parent is declared"
-    if recovered:
-        return Evidence(Source.WEIGHTS, f"unplaced: {said}, and the weights follow no root that hubbot knows")
-    return Evidence(
-        Source.WEIGHTS, f"unplaced: {said}, and the weights fit no root that hubbot could compare"
+    met = (
+        "follow no root that hubbot knows"
+        if recovered
+        else "could be compared with no root that hubbot knows"
     )
+    return Evidence(Source.WEIGHTS, f"unplaced: {said}, and the weights {met}")
