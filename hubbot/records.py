@@ -292,6 +292,7 @@ class Suggestion:
         new_text: the whole new README; empty when refused before composing.
         reason: why it was refused; empty otherwise.
         pull_request: its address, once opened.
+        content_ids: those of the reading it was made from: a merged one allows another for new weights only.
     """
 
     repo: str
@@ -303,6 +304,7 @@ class Suggestion:
     new_text: str = ""
     reason: str = ""
     pull_request: str | None = None
+    content_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

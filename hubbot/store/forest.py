@@ -1,0 +1,133 @@
+"""Trees, who stands in them, and the experts that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from hubbot.records import Evidence, ExpertInfo, How, Label, Placement, Source, Wanted
+from hubbot.store.tables import ExpertRow, PlacementRow, ReadingRow, TreeRow
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A model tree in numbers; `expert` is the one that was saved last, if any was."""
+
+    root: str
+    aliases: tuple[str, ...]
+    members: int
+    expert: str | None
+    readings: int
+    abstentions: int
+
+
+def ensure_tree(session: Session, root: str, aliases: Iterable[str] = ()) -> None:
+    row = session.get(TreeRow, root)
+    if row is None:
+        row = TreeRow(root=root, aliases=[])
+        session.add(row)
+    row.aliases = sorted({*row.aliases, *aliases} - {root})
+    session.flush()
+
+
+def save_placement(session: Session, placement: Placement) -> None:
+    if placement.tree is not None:
+        ensure_tree(session, placement.tree)
+    values = {name: getattr(placement, name) for name in ("repo", "commit", "tree", "parent", "relation")}
+    session.merge(
+        PlacementRow(
+            **values,
+            how=placement.how.value,
+            evidence=[asdict(evidence) for evidence in placement.evidence],
+            bytes_read=placement.bytes_read,
+        )
+    )
+
+
+def placement(session: Session, repo: str) -> Placement | None:
+    row = session.get(PlacementRow, repo)
+    return _placement(row) if row else None
+
+
+def members(session: Session, root: str) -> list[Placement]:
+    query = select(PlacementRow).where(PlacementRow.tree == root).order_by(PlacementRow.repo)
+    return [_placement(row) for row in session.scalars(query)]
+
+
+def trees(session: Session) -> list[Tree]:
+    """All of them, the largest first."""
+    placed = _tally(session, select(PlacementRow.tree, func.count()).group_by(PlacementRow.tree))
+    abstained = case((ReadingRow.abstention_code.is_not(None), 1), else_=0)
+    latest = select(ReadingRow.tree, func.count(), func.sum(abstained)).where(ReadingRow.latest)
+    said = {row[0]: (row[1], row[2]) for row in session.execute(latest.group_by(ReadingRow.tree))}
+    by_age = select(ExpertRow.tree, ExpertRow.name).order_by(ExpertRow.saved_at)
+    readers = _tally(session, by_age)
+    rows = []
+    for row in session.scalars(select(TreeRow)):
+        total, abstentions = said.get(row.root, (0, 0))
+        rows.append(
+            Tree(
+                root=row.root,
+                aliases=tuple(row.aliases),
+                members=placed.get(row.root, 0),
+                expert=readers.get(row.root),
+                readings=total - abstentions,
+                abstentions=abstentions,
+            )
+        )
+    return sorted(rows, key=lambda tree: (-tree.members, tree.root))
+
+
+def save_expert(session: Session, info: ExpertInfo) -> None:
+    ensure_tree(session, info.tree, info.roots)
+    known = session.get(ExpertRow, (info.name, info.version))
+    session.merge(
+        ExpertRow(
+            name=info.name,
+            version=info.version,
+            tree=info.tree,
+            info=asdict(info),
+            saved_at=known.saved_at if known else datetime.now(UTC),
+        )
+    )
+
+
+def experts(session: Session) -> list[ExpertInfo]:
+    """Every version ever saved, in the order in which they came."""
+    query = select(ExpertRow).order_by(ExpertRow.saved_at, ExpertRow.name, ExpertRow.version)
+    return [_expert(row.info) for row in session.scalars(query)]
+
+
+def _tally(session: Session, query: Any) -> dict[str, Any]:
+    return dict(session.execute(query).all())
+
+
+def _placement(row: PlacementRow) -> Placement:
+    evidence = tuple(Evidence(**(item | {"source": Source(item["source"])})) for item in row.evidence)
+    return Placement(
+        repo=row.repo,
+        commit=row.commit,
+        tree=row.tree,
+        parent=row.parent,
+        how=How(row.how),
+        evidence=evidence,
+        relation=row.relation,
+        bytes_read=row.bytes_read,
+    )
+
+
+def _expert(info: Mapping[str, Any]) -> ExpertInfo:
+    values = dict(info)
+    values["roots"] = tuple(values["roots"])
+    values["datasets"] = tuple(values["datasets"])
+    values["labels"] = tuple(Label(**label) for label in values["labels"])
+    values["wanted"] = tuple(
+        Wanted(item["name"], item["rows"], None if item["shape"] is None else tuple(item["shape"]))
+        for item in values["wanted"]
+    )
+    return ExpertInfo(**values)

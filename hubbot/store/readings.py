@@ -1,0 +1,135 @@
+"""Readings: written once per weights and version of an expert, however often they are recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+
+import numpy as np
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
+
+from hubbot.errors import StoreError
+from hubbot.records import Abstention, Prediction, Reading
+from hubbot.store import forest
+from hubbot.store.tables import EmbeddingRow, PredictionRow, ReadingRow
+
+
+def contents_hash(content_ids: Iterable[str]) -> str:
+    """One key for a set of files, whatever their order."""
+    return hashlib.sha256(json.dumps(sorted(set(content_ids))).encode()).hexdigest()
+
+
+def has(session: Session, repo: str, expert: str, version: str, content_ids: Collection[str]) -> bool:
+    return _find(session, repo, expert, version, content_ids) is not None
+
+
+def record(session: Session, reading: Reading) -> bool:
+    """Write it unless it is there; either way it is now the one that holds for its repo.
+
+    That it may have been there, and others since, happens when an owner puts old weights back.
+
+    Raises:
+        StoreError: a number in it is no number, or no probability.
+    """
+    vector = _vector(reading)
+    known = _find(session, reading.repo, reading.expert, reading.version, reading.content_ids)
+    others = update(ReadingRow).where(ReadingRow.repo == reading.repo, ReadingRow.latest)
+    if known is not None and known.latest:
+        return False
+    session.execute(others.values(latest=False))
+    if known is not None:
+        known.latest = True
+        return False
+    if reading.tree is not None:
+        forest.ensure_tree(session, reading.tree)
+    row = _row(reading)
+    row.predictions = [
+        PredictionRow(position=i, label=p.label, probability=p.probability, recognised=p.recognised)
+        for i, p in enumerate(reading.predictions)
+    ]
+    if vector is not None:
+        row.embedding = EmbeddingRow(dimension=len(vector), vector=vector.tobytes())
+    session.add(row)
+    return True
+
+
+def latest(session: Session, repo: str) -> Reading | None:
+    row = session.scalar(select(ReadingRow).where(ReadingRow.repo == repo, ReadingRow.latest))
+    return _record(row) if row else None
+
+
+def page(session: Session, tree: str | None, after: str, size: int) -> list[Reading]:
+    """The next readings by repo, the latest of each."""
+    query: Select[ReadingRow] = select(ReadingRow).where(ReadingRow.latest, ReadingRow.repo > after)
+    if tree is not None:
+        query = query.where(ReadingRow.tree == tree)
+    return [_record(row) for row in session.scalars(query.order_by(ReadingRow.repo).limit(size))]
+
+
+def _find(
+    session: Session, repo: str, expert: str, version: str, content_ids: Collection[str]
+) -> ReadingRow | None:
+    return session.scalar(
+        select(ReadingRow).where(
+            ReadingRow.repo == repo,
+            ReadingRow.contents == contents_hash(content_ids),
+            ReadingRow.expert == expert,
+            ReadingRow.version == version,
+        )
+    )
+
+
+def _vector(reading: Reading) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
+    for p in reading.predictions:
+        if not 0.0 <= p.probability <= 1.0:
+            raise StoreError(f"{p.probability} is no probability of {p.label!r}", repo=reading.repo)
+    if reading.embedding is None:
+        return None
+    with np.errstate(over="ignore"):
+        vector = np.asarray(reading.embedding, dtype=np.float64).astype("<f4")
+    if not np.isfinite(vector).all():
+        raise StoreError("the embedding holds what is no number", repo=reading.repo)
+    return vector
+
+
+def _row(reading: Reading) -> ReadingRow:
+    return ReadingRow(
+        repo=reading.repo,
+        contents=contents_hash(reading.content_ids),
+        expert=reading.expert,
+        version=reading.version,
+        latest=True,
+        commit=reading.commit,
+        content_ids=list(reading.content_ids),
+        tree=reading.tree,
+        abstention_code=reading.abstention.code if reading.abstention else None,
+        abstention_text=reading.abstention.text if reading.abstention else None,
+        tensors_read=list(reading.tensors_read),
+        bytes_read=reading.bytes_read,
+        bytes_stored=reading.bytes_stored,
+        stored_tensors=reading.stored_tensors,
+        read_at=datetime.now(UTC),
+    )
+
+
+def _record(row: ReadingRow) -> Reading:
+    abstained = row.abstention_code is not None
+    kept = row.embedding
+    return Reading(
+        repo=row.repo,
+        commit=row.commit,
+        content_ids=tuple(row.content_ids),
+        tree=row.tree,
+        expert=row.expert,
+        version=row.version,
+        predictions=tuple(Prediction(p.label, p.probability, p.recognised) for p in row.predictions),
+        embedding=tuple(np.frombuffer(kept.vector, "<f4").tolist()) if kept else None,
+        abstention=Abstention(row.abstention_code or "", row.abstention_text or "") if abstained else None,
+        tensors_read=tuple(row.tensors_read),
+        bytes_read=row.bytes_read,
+        bytes_stored=row.bytes_stored,
+        stored_tensors=row.stored_tensors,
+    )

@@ -1,0 +1,260 @@
+"""The store: every record of the bot, in one SQLite file.
+
+Each call is one transaction, begun and ended here; records go in and come out, rows never do. Calls may
+come from any thread. Whoever runs the bot holds `lock()`; readers, and commands from elsewhere, need not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.orm import Session
+
+from hubbot.errors import StoreError
+from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, SuggestionState, Upload
+from hubbot.store import commands, connection, counts, forest, lock, readings, schema, suggestions, uploads
+from hubbot.store.commands import Command
+from hubbot.store.forest import Tree
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PAGE = 500
+"""Readings that are fetched in one transaction; a reader holds none while its user thinks."""
+
+
+class Store:
+    """Opened with `Store.open`; closed with `close`, or by a `with` block."""
+
+    def __init__(self, path: Path, engine: Engine, *, read_only: bool) -> None:
+        self.path, self.read_only = path, read_only
+        self._reader, self._writer = engine, connection.for_writing(engine)
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False) -> Store:
+        """Open a database, and bring it to the tables of today; with `read_only`, never touch it.
+
+        Raises:
+            StoreError: no SQLite file, not writable, damaged, not hubbot's, of a newer hubbot, or, with
+                `read_only`, missing or of an older one.
+        """
+        path = connection.database_path(url)
+        if read_only:
+            if not path.is_file():
+                raise StoreError("there is no database yet", file=str(path), hint="`hubbot poll` makes one")
+            store = cls(path, connection.reading_engine(path), read_only=True)
+        else:
+            with _speaking(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            store = cls(path, connection.writing_engine(path), read_only=False)
+        try:
+            store._agree()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _agree(self) -> None:
+        found = self.schema_version()
+        if found == schema.NEWEST:
+            return
+        if self.read_only:
+            raise StoreError(
+                f"the database is at schema {found}, {schema.NEWEST} is needed",
+                file=str(self.path),
+                hint="`hubbot db upgrade`",
+            )
+        self.upgrade()
+
+    def upgrade(self) -> None:
+        """Run the migrations that are missing; none, on a database of today."""
+        with _speaking(self.path):
+            schema.upgrade(self.path)
+
+    def schema_version(self) -> str | None:
+        """The migration that the database is at; None before the first."""
+        with _speaking(self.path), self._reader.connect() as conn:
+            return schema.version(conn)
+
+    def close(self) -> None:
+        self._reader.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- who writes ---
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".lock")
+
+    def lock(self, owner: str) -> AbstractContextManager[None]:
+        """Be the one bot of this database while the block runs; raises StoreLocked where there is one."""
+        return lock.lock(self.lock_path, owner)
+
+    def locked_by(self) -> str | None:
+        """Who that is, for people."""
+        return lock.locked_by(self.lock_path)
+
+    # --- uploads ---
+
+    def watermark(self, endpoint: str) -> datetime | None:
+        return self._read(uploads.watermark, endpoint)
+
+    def set_watermark(self, endpoint: str, at: datetime) -> None:
+        self._write(uploads.set_watermark, endpoint, at)
+
+    def save_upload(self, upload: Upload) -> None:
+        self._write(uploads.save, upload)
+
+    def upload(self, repo: str) -> Upload | None:
+        return self._read(uploads.get, repo)
+
+    def uploads(self, limit: int | None = None, tree: str | None = None) -> list[Upload]:
+        """The newest first; of one tree, if one is named."""
+        return self._read(uploads.newest, limit, tree)
+
+    # --- trees and experts ---
+
+    def ensure_tree(self, root: str, aliases: Iterable[str] = ()) -> None:
+        self._write(forest.ensure_tree, root, aliases)
+
+    def trees(self) -> list[Tree]:
+        return self._read(forest.trees)
+
+    def save_placement(self, placement: Placement) -> None:
+        """The upload must have been saved before."""
+        self._write(forest.save_placement, placement)
+
+    def placement(self, repo: str) -> Placement | None:
+        return self._read(forest.placement, repo)
+
+    def tree_members(self, root: str) -> list[Placement]:
+        return self._read(forest.members, root)
+
+    def save_expert(self, info: ExpertInfo) -> None:
+        self._write(forest.save_expert, info)
+
+    def experts(self) -> list[ExpertInfo]:
+        return self._read(forest.experts)
+
+    # --- readings ---
+
+    def has_reading(self, repo: str, expert: str, version: str, content_ids: Collection[str]) -> bool:
+        return self._read(readings.has, repo, expert, version, content_ids)
+
+    def record(self, reading: Reading) -> bool:
+        """One transaction, idempotent: False where this reading was there, which now holds again."""
+        return self._write(readings.record, reading)
+
+    def reading(self, repo: str) -> Reading | None:
+        """The one that holds: the last recorded."""
+        return self._read(readings.latest, repo)
+
+    def readings(self, tree: str | None = None) -> Iterator[Reading]:
+        """The one that holds of each repo, by repo."""
+        after = ""
+        while page := self._read(readings.page, tree, after, PAGE):
+            yield from page
+            after = page[-1].repo
+
+    # --- suggestions ---
+
+    def save_suggestion(self, suggestion: Suggestion, *, asked: bool = False) -> None:
+        """Raises StoreError for a state that cannot follow; `asked` by the owner breaks the silence."""
+        self._write(suggestions.save, suggestion, asked=asked)
+
+    def suggestion(self, repo: str) -> Suggestion | None:
+        return self._read(suggestions.latest, repo)
+
+    def shown(self, repo: str) -> Suggestion | None:
+        """The newest suggestion that others have seen: open, merged or closed. The policy asks for it."""
+        return self._read(suggestions.shown, repo)
+
+    def suggestion_history(self, repo: str) -> list[Suggestion]:
+        return self._read(suggestions.history, repo)
+
+    def suggestions(self, state: SuggestionState | None = None) -> list[Suggestion]:
+        """The latest of each repo, the oldest first."""
+        return self._read(suggestions.all_latest, state)
+
+    def opened_since(self, at: datetime, owner: str | None = None, besides: str | None = None) -> int:
+        """Pull requests opened since then, merged and closed ones too; `besides` is a repo not counted."""
+        return self._read(suggestions.opened_since, at, owner, besides)
+
+    def open_now(self, owner: str | None = None, besides: str | None = None) -> int:
+        """Pull requests that wait for an answer."""
+        return self._read(suggestions.open_now, owner, besides)
+
+    # --- commands ---
+
+    def enqueue(self, verb: str, args: Mapping[str, Any], by: str) -> int:
+        return self._write(commands.enqueue, verb, args, by)
+
+    def next_command(self) -> Command | None:
+        """The oldest unfinished command; the same one again until `finish_command`."""
+        return self._write(commands.begin_next)
+
+    def finish_command(self, command: int, outcome: str) -> None:
+        self._write(commands.finish, command, outcome)
+
+    def commands(self, limit: int = 50) -> list[Command]:
+        """The audit trail, the newest first."""
+        return self._read(commands.newest, limit)
+
+    def counts(self) -> dict[str, int]:
+        return self._read(counts.counts)
+
+    # --- transactions ---
+
+    def _read(self, query: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with _speaking(self.path), Session(self._reader) as session, session.begin():
+            return query(session, *args, **kwargs)
+
+    def _write(self, change: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self.read_only:
+            raise StoreError("this database was opened to be read only", file=str(self.path))
+        with _speaking(self.path), Session(self._writer) as session, session.begin():
+            return change(session, *args, **kwargs)
+
+
+@contextmanager
+def _speaking(path: Path) -> Iterator[None]:
+    """Whatever the database or the disk complain of, said in one sentence with the file's name."""
+    try:
+        yield
+    except StoreError as error:
+        if error.repo or error.file:
+            raise
+        raise StoreError(error.message, file=str(path), hint=error.hint) from error
+    except (SQLAlchemyError, OSError, OverflowError, RecursionError) as error:
+        raise StoreError(_sentence(error), file=str(path)) from error
+
+
+def _sentence(error: Exception) -> str:
+    cause = str(error.orig) if isinstance(error, StatementError) and error.orig else str(error)
+    known = {
+        "file is not a database": "this is no SQLite database",
+        "malformed": "the database is damaged: restore a copy, or delete it and poll again",
+        "unable to open": "the database cannot be opened: is the folder there, and ours to write in?",
+        "readonly": "the database may not be written to",
+        "locked": "another process kept the database busy for too long",
+        "disk is full": "the disk is full",
+        "FOREIGN KEY": "it refers to an upload that was never saved",
+    }
+    for sign, sentence in known.items():
+        if sign in cause:
+            return sentence
+    return f"the database cannot be used: {cause}" if isinstance(error, DBAPIError | OSError) else cause

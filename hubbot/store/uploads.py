@@ -1,0 +1,54 @@
+"""Uploads as they were listed, and how far each Hub's listing has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hubbot.records import Upload
+from hubbot.store.tables import CursorRow, PlacementRow, UploadRow
+
+FIELDS = tuple(f.name for f in fields(Upload))
+
+
+def save(session: Session, upload: Upload) -> None:
+    values = {name: getattr(upload, name) for name in FIELDS}
+    session.merge(UploadRow(**{name: _plain(value) for name, value in values.items()}))
+
+
+def get(session: Session, repo: str) -> Upload | None:
+    row = session.get(UploadRow, repo)
+    return _record(row) if row else None
+
+
+def newest(session: Session, limit: int | None, tree: str | None) -> list[Upload]:
+    query = select(UploadRow).order_by(UploadRow.modified_at.desc(), UploadRow.repo).limit(limit)
+    if tree is not None:
+        query = query.join(PlacementRow, PlacementRow.repo == UploadRow.repo).where(PlacementRow.tree == tree)
+    return [_record(row) for row in session.scalars(query)]
+
+
+def watermark(session: Session, endpoint: str) -> datetime | None:
+    row = session.get(CursorRow, endpoint)
+    return row.watermark if row else None
+
+
+def set_watermark(session: Session, endpoint: str, at: datetime) -> None:
+    session.merge(CursorRow(endpoint=endpoint, watermark=at))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _record(row: UploadRow) -> Upload:
+    values: dict[str, Any] = {name: getattr(row, name) for name in FIELDS}
+    values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Upload(**values)
