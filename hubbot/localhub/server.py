@@ -1,0 +1,221 @@
+"""The local Hub as a server: two ports, one thread, and a record of what crossed the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hubbot.localhub import api, community, resolve, wire, writing
+from hubbot.localhub.access import Access
+from hubbot.localhub.derive import Deriver
+from hubbot.localhub.faults import Faults, FaultyApp
+from hubbot.localhub.info import Describer
+from hubbot.localhub.refused import Refused
+from hubbot.localhub.repos import Repos
+from hubbot.localhub.signing import Signer
+from hubbot.localhub.talks import Talks
+
+_REMEMBERED = 100_000
+_START_S = 10.0
+
+
+class Exchange(NamedTuple):
+    """One request as it was answered. `bytes_sent` counts the body alone."""
+
+    method: str
+    path: str
+    status: int
+    bytes_sent: int
+    had_authorization: bool
+    port: int
+
+
+class Server:
+    """A Hub on loopback, running in a thread for as long as the `with` block lasts.
+
+    Args:
+        folder: where its repos lie; made if missing, found again after a restart.
+        port: 0 for any free one; the same for `cdn_port`, which serves large files as another host.
+        tokens: token to user; see `Access`.
+        faults: what goes wrong; may be changed while the server runs.
+        url_lifetime_s: how long a signed CDN address is good.
+        admin: whether `POST|DELETE /admin/faults` switches faults over the wire. Off unless asked for.
+
+    Example:
+        >>> with Server(folder) as server:
+        ...     HfApi(endpoint=server.endpoint).list_models()
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cdn_port: int = 0,
+        tokens: Mapping[str, str] | None = None,
+        faults: Faults | None = None,
+        url_lifetime_s: float = 3600.0,
+        admin: bool = False,
+    ) -> None:
+        self.repos = Repos(folder)
+        self.talks = Talks(self.repos)
+        self.access = Access(self.repos.folder, tokens)
+        self.faults = faults or Faults()
+        self.log: deque[Exchange] = deque(maxlen=_REMEMBERED)
+        self._host, self._port, self._cdn_port = host, port, cdn_port
+        self._signer, self._admin = Signer(url_lifetime_s), admin
+
+    def __enter__(self) -> Server:
+        sockets = [_listen(self._host, port) for port in (self._port, self._cdn_port)]
+        self._port, self._cdn_port = (sock.getsockname()[1] for sock in sockets)
+        deriver = Deriver(self.repos)
+        describer = Describer(self.repos, deriver)
+        parts = wire.Parts(
+            self.repos, self.talks, self.access, deriver, describer, self._signer, self._cdn_port
+        )
+        # The routes that take any owner/name come last.
+        hub_routes = [*writing.ROUTES, *community.ROUTES, *api.ROUTES, *resolve.ROUTES]
+        admin = (
+            [Route("/admin/faults", self._switch_faults, methods=["POST", "DELETE"])] if self._admin else []
+        )
+        routes: list[tuple[list[BaseRoute], int]] = [
+            ([*admin, *hub_routes], self._port),
+            (resolve.CDN_ROUTES, self._cdn_port),
+        ]
+        self._servers = [uvicorn.Server(_config(self._app(listed, parts, port))) for listed, port in routes]
+        self._thread = threading.Thread(target=self._run, args=(sockets,), name="localhub", daemon=True)
+        self._thread.start()
+        self._wait_until_started()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server in self._servers:
+            server.should_exit = True
+        self._thread.join()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def cdn_endpoint(self) -> str:
+        return f"http://{self._host}:{self._cdn_port}"
+
+    def _app(self, routes: list[BaseRoute], parts: wire.Parts, port: int) -> ASGIApp:
+        app = Starlette(routes=routes, exception_handlers={Refused: wire.refuse})
+        app.router.redirect_slashes = False
+        app.state.parts = parts
+        return _Recorded(FaultyApp(app, self.faults), self.log, port)
+
+    def _run(self, sockets: list[socket.socket]) -> None:
+        async def both() -> None:
+            await asyncio.gather(
+                *(server.serve([sock]) for server, sock in zip(self._servers, sockets, strict=True))
+            )
+
+        asyncio.run(both())
+
+    def _wait_until_started(self) -> None:
+        deadline = time.monotonic() + _START_S
+        while not all(server.started for server in self._servers):
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise Refused(500, "The local Hub did not start")
+            time.sleep(0.005)
+
+    async def _switch_faults(self, request: Request) -> JSONResponse:
+        if request.method == "DELETE":
+            self.faults.clear()
+        else:
+            try:
+                self.faults.add(**await wire.body_of(request))
+            except TypeError as error:
+                raise Refused(400, f"Not a fault: {error}") from None
+        return JSONResponse({"struck": self.faults.struck})
+
+
+def serve(
+    folder: Path | str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    cdn_port: int = 0,
+    *,
+    admin: bool = False,
+    ready: Callable[[Server], None] = lambda _: None,
+) -> None:
+    """Serve a folder until SIGTERM or Ctrl-C; `ready` is called once with the running server."""
+    stop = threading.Event()
+    with Server(folder, host=host, port=port, cdn_port=cdn_port, admin=admin) as server:
+        before = {
+            number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            ready(server)
+            stop.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Recorded:
+    """An ASGI application whose answers are written down."""
+
+    def __init__(self, app: ASGIApp, log: deque[Exchange], port: int) -> None:
+        self._app, self._log, self._port = app, log, port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, sent = 500, 0
+
+        async def count(message: Message) -> None:
+            nonlocal status, sent
+            status = message.get("status", status)
+            await send(message)
+            sent += len(message.get("body", b"")) if scope["method"] != "HEAD" else 0
+
+        try:
+            await self._app(scope, receive, count)
+        finally:
+            told = any(name == b"authorization" for name, _ in scope["headers"])
+            self._log.append(Exchange(scope["method"], scope["path"], status, sent, told, self._port))
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        log_level="critical",
+        timeout_graceful_shutdown=1,
+        server_header=False,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    sock.listen(128)
+    return sock
