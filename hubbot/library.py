@@ -1,0 +1,205 @@
+"""The read side: what the store holds, joined with text search, for the Space and the command line.
+
+It never writes. The index follows the database: when that has changed, the next search sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from hubbot.encoders.loading import OFFLINE_DEFAULT
+from hubbot.records import ExpertInfo, Hit, Label, Placement, Reading, Suggestion, Upload
+from hubbot.search.index import Entry, LabelIndex
+from hubbot.search.query import rank, weigh
+
+if TYPE_CHECKING:
+    from hubbot.encoders.interface import TextEncoder
+    from hubbot.records import Floats
+    from hubbot.store.forest import Tree
+    from hubbot.store.store import Store
+
+MAX_QUERY_CHARS = 300
+LIKELY = 0.5
+"""From this chance on a hit is an answer; below it the answer says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """What a search found.
+
+    Args:
+        hits: the best first.
+        note: what the reader should know before believing the hits; empty where there is nothing to say.
+        understood: the labels that the text was taken for, with their share of it, the largest first.
+    """
+
+    hits: tuple[Hit, ...] = ()
+    note: str = ""
+    understood: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPage:
+    """All that is known of one model: what it says of itself, and what was read off its weights."""
+
+    upload: Upload
+    placement: Placement | None = None
+    reading: Reading | None = None
+    suggestion: Suggestion | None = None
+    expert: ExpertInfo | None = None
+
+    @property
+    def declared(self) -> dict[str, tuple[str, ...]]:
+        """What the owner wrote on the card, by key; never used for a reading."""
+        keys = ("datasets", "tags", "base_model", "pipeline_tag", "license", "language")
+        found = {key: tuple(str(v) for v in _listed(self.upload.card.get(key))) for key in keys}
+        return {key: values for key, values in found.items() if values}
+
+    @property
+    def confirmed(self) -> frozenset[str]:
+        """Recognised labels that the owner's own tags or datasets name as well."""
+        words = {word.casefold() for key in ("tags", "datasets") for word in self.declared.get(key, ())}
+        recognised = {p.label for p in self.reading.recognised} if self.reading else set()
+        return frozenset(
+            label.name
+            for label in (self.expert.labels if self.expert else ())
+            if label.name in recognised and {label.name.casefold(), label.tag.casefold()} & words
+        )
+
+    def label(self, name: str) -> Label:
+        """The label of that name as its expert words it."""
+        known = {label.name: label for label in self.expert.labels} if self.expert else {}
+        return known.get(name, Label(name, name, name))
+
+
+class Library:
+    """Everything that was read, to look things up in. Safe to use from several threads.
+
+    Args:
+        store: an open store; read only is enough.
+        load_encoder: gives the text encoder of a name; asked at the first search.
+        endpoint: the Hub that the models lie on, for links.
+        encoder: compares texts with labels. One serves all trees: an expert's own text encoder matters only
+            to experts with a text head.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        load_encoder: Callable[[str], TextEncoder],
+        *,
+        endpoint: str = "https://huggingface.co",
+        encoder: str = OFFLINE_DEFAULT,
+    ) -> None:
+        self._store, self._load_encoder, self._encoder = store, load_encoder, encoder
+        self.endpoint = endpoint.rstrip("/")
+        self._lock = Lock()
+        self._seen: object = None
+        self._index, self._vectors = LabelIndex(()), _nothing()
+
+    def search(self, text: str, tree: str | None = None, limit: int = 10) -> SearchAnswer:
+        """Models that were trained on what the text describes.
+
+        Args:
+            text: the first `MAX_QUERY_CHARS` characters count.
+            tree: only models of this tree, by its root.
+        """
+        text = " ".join(text.split())[:MAX_QUERY_CHARS]
+        if not text:
+            return SearchAnswer(note="Describe what the model should know.")
+        index, vectors = self._fresh()
+        if not index.entries:
+            return SearchAnswer(note="Nothing has been read yet.")
+        similarities = vectors @ self._load_encoder(self._encoder).encode([text])[0]  # (k,)
+        weights = weigh(similarities)
+        if weights is None:
+            return SearchAnswer(note=_too_far(index.texts))
+        understood = _heaviest(index.texts, weights)
+        hits = rank(index, weights, tree=tree, limit=limit)
+        return SearchAnswer(hits, _caution(hits, understood), understood)
+
+    def model(self, repo: str) -> ModelPage | None:
+        """What is known of one model; None for one that was never noticed."""
+        upload = self._store.upload(repo)
+        if upload is None:
+            return None
+        reading = self._store.reading(repo)
+        expert = self._by_version().get((reading.expert, reading.version)) if reading else None
+        return ModelPage(upload, self._store.placement(repo), reading, self._store.suggestion(repo), expert)
+
+    def trees(self) -> list[Tree]:
+        """All model trees, the largest first."""
+        return self._store.trees()
+
+    def experts(self) -> list[ExpertInfo]:
+        """Every version of every expert that ever read something here, the oldest first."""
+        return self._store.experts()
+
+    def counts(self) -> dict[str, int]:
+        """The bot's work in numbers."""
+        return self._store.counts()
+
+    def address(self, repo: str) -> str:
+        """Where the model lies on the Hub."""
+        return f"{self.endpoint}/{repo}"
+
+    def _fresh(self) -> tuple[LabelIndex, Floats]:
+        """The index of the database as it is now, and its labels as unit rows, shape (k, d)."""
+        with self._lock:
+            state = self._state()
+            if state != self._seen:
+                index = LabelIndex(self._entries())
+                vectors = self._load_encoder(self._encoder).encode(index.texts) if index.texts else _nothing()
+                self._index, self._vectors, self._seen = index, vectors, state
+            return self._index, self._vectors
+
+    def _state(self) -> object:
+        """Differs when the database has been written to: SQLite touches the file or its log."""
+        files = (self._store.path, self._store.path.with_name(self._store.path.name + "-wal"))
+        return [(s.st_mtime_ns, s.st_size) for file in files if file.exists() for s in [file.stat()]]
+
+    def _entries(self) -> Iterable[Entry]:
+        experts = self._by_version()
+        for reading in self._store.readings():
+            if reading.predictions and reading.abstention is None and reading.tree:
+                expert = experts.get((reading.expert, reading.version))
+                texts = {label.name: label.text for label in expert.labels} if expert else {}
+                named = {texts.get(p.label, p.label): p for p in reading.predictions}
+                yield Entry(reading.repo, reading.tree, named)
+
+    def _by_version(self) -> dict[tuple[str, str], ExpertInfo]:
+        return {(info.name, info.version): info for info in self._store.experts()}
+
+
+def _nothing() -> Any:
+    import numpy as np
+
+    return np.empty((0, 0), np.float32)
+
+
+def _listed(value: object) -> list[object]:
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _heaviest(texts: tuple[str, ...], weights: Floats) -> tuple[tuple[str, float], ...]:
+    """The labels that bear the text: those with a tenth of the largest share or more."""
+    shares = sorted(zip(texts, weights.tolist(), strict=True), key=lambda pair: -pair[1])
+    return tuple((text, share) for text, share in shares if share >= 0.1 * shares[0][1])
+
+
+def _too_far(texts: tuple[str, ...]) -> str:
+    known = ", ".join(texts[:12]) + (f" and {len(texts) - 12} more" if len(texts) > 12 else "")
+    return f"Nothing certain: no expert knows anything like this. They know: {known}."
+
+
+def _caution(hits: tuple[Hit, ...], understood: tuple[tuple[str, float], ...]) -> str:
+    if hits and hits[0].score >= LIKELY:
+        return ""
+    taken = " or ".join(text for text, _ in understood[:3])
+    found = "these are the likeliest" if hits else "no model that was read is likely to fit"
+    return f"Nothing certain: taken for {taken}, {found}."

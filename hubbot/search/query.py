@@ -1,0 +1,82 @@
+"""Text search of the second kind: by labels, for experts that do not align with text.
+
+A text is near some labels, a model has some labels with some probability, and the chance that the model
+fits the text is the sum over labels of one times the other:
+
+    w = softmax(s / T)         s: cosine of the text with each label, T = `TEMPERATURE`
+    score(model) = Σ_l w_l · p_l(model)
+
+With calibrated probabilities the score is one too, so that trees may be mixed. Where even the nearest label
+is far from the text, nothing is certain, and that is the answer.
+
+Letters: n models, k label texts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hubbot.records import Hit, Prediction
+from hubbot.search.index import LabelIndex
+
+if TYPE_CHECKING:
+    from hubbot.records import Floats
+
+TEMPERATURE = 0.03
+"""A label whose cosine is 0.1 below the nearest one's gets 1/28 of its weight. With all-MiniLM-L6-v2, "seven"
+lies 0.15 to 0.2 nearer to the seven than to other digits, "an even number" within 0.1 of several."""
+
+FLOOR = 0.4
+"""Cosine with the nearest label below which a text is about something else. With all-MiniLM-L6-v2, "a recipe
+for soup" or "chest x-rays" reach 0.2 among digits, "a clock" 0.35, "an even number" 0.45 and more."""
+
+LEAST_SCORE = 0.1
+"""Models below this chance are not worth showing."""
+
+LEAST_SHARE = 0.1
+"""A label that makes less than this share of a score is no reason for it."""
+
+
+def weigh(similarities: Floats) -> Floats | None:
+    """What share of a text each label bears.
+
+    Args:
+        similarities: cosine of the text with each label, shape (k,).
+
+    Returns:
+        Weights that sum to 1, shape (k,); None where no label is near enough.
+    """
+    if not len(similarities) or not similarities.max() >= FLOOR:
+        return None
+    raised = np.exp((similarities - similarities.max()) / TEMPERATURE)  # (k,)
+    return np.asarray(raised / raised.sum(), np.float32)
+
+
+def rank(index: LabelIndex, weights: Floats, *, tree: str | None = None, limit: int = 10) -> tuple[Hit, ...]:
+    """The models that fit a text best, the best first; equal ones by name.
+
+    Args:
+        weights: from `weigh`, in the order of `index.texts`, shape (k,).
+        tree: only models of this tree.
+    """
+    scores = np.clip(index.probabilities @ weights, 0.0, 1.0)  # (n,)
+    rows = np.flatnonzero(index.within(tree) & (scores >= LEAST_SCORE))
+    if len(rows) > limit:
+        # All that tie with the last place stay in, so that names decide among them.
+        last = np.partition(scores[rows], len(rows) - limit)[len(rows) - limit]
+        rows = rows[scores[rows] >= last]
+    best = sorted(rows, key=lambda i: (-scores[i], index.entries[i].repo))[:limit]
+    return tuple(_hit(index, int(i), float(scores[i]), weights) for i in best)
+
+
+def _hit(index: LabelIndex, row: int, score: float, weights: Floats) -> Hit:
+    parts = index.probabilities[row] * weights  # (k,)
+    entry = index.entries[row]
+    reasons: list[Prediction] = []
+    for j in np.argsort(-parts, kind="stable"):
+        if parts[j] < LEAST_SHARE * score:
+            break
+        reasons.append(entry.predictions[index.texts[j]])
+    return Hit(entry.repo, entry.tree, score, tuple(reasons))

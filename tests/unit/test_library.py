@@ -1,0 +1,171 @@
+"""The library over a real database, with the real encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hubbot.encoders.loading import load
+from hubbot.library import Library
+from hubbot.records import (
+    Abstention,
+    Evidence,
+    ExpertInfo,
+    How,
+    Label,
+    Placement,
+    Prediction,
+    Reading,
+    Source,
+    Suggestion,
+    SuggestionState,
+    Upload,
+    Wanted,
+)
+from hubbot.store.store import Store
+
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+TREE = "org/vit"
+EXPERT = ExpertInfo(
+    "digits-vit",
+    "v1",
+    "/nowhere",
+    (TREE,),
+    (Wanted("layer.3.weight"),),
+    tuple(Label(d, f"the digit {d}", f"digit-{d}") for d in DIGITS),
+    "sentence:all-MiniLM-L6-v2",
+    "a zoo of digits",
+    scores={"accuracy": 0.93},
+)
+
+
+def reading(repo: str, *known: str, content: str = "c1", abstention: Abstention | None = None) -> Reading:
+    predictions = tuple(Prediction(d, 0.99 if d in known else 0.01, d in known) for d in DIGITS)
+    return Reading(
+        repo,
+        "1" * 40,
+        (content,),
+        TREE,
+        "digits-vit",
+        "v1",
+        () if abstention else predictions,
+        abstention=abstention,
+    )
+
+
+def upload(repo: str, **card: object) -> Upload:
+    return Upload(repo, "1" * 40, datetime(2026, 1, 1, tzinfo=UTC), card=card)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'hubbot.db'}"
+    with Store.open(url) as store:
+        store.save_expert(EXPERT)
+        card = {"tags": ["digit-seven", "mine"], "datasets": "mnist", "license": "mit"}
+        for repo, said in (("a/sevens", card), ("b/evens", {}), ("c/odd-one", {}), ("d/unread", {})):
+            store.save_upload(upload(repo, **said))
+            evidence = (Evidence(Source.CARD, "the card names org/vit as parent", TREE),)
+            store.save_placement(Placement(repo, "1" * 40, TREE, TREE, How.DECLARED, evidence))
+        store.record(reading("a/sevens", "one", "seven"))
+        store.record(reading("b/evens", "two", "four"))
+        store.record(
+            reading("c/odd-one", abstention=Abstention("unfamiliar", "far from all models of the tree"))
+        )
+        store.save_suggestion(
+            Suggestion("a/sevens", "1" * 40, SuggestionState.DRAFT, "Add tags", added=("- x",))
+        )
+    return url
+
+
+@pytest.fixture
+def library(database: str) -> Iterator[Library]:
+    with Store.open(database, read_only=True) as store:
+        yield Library(store, load, endpoint="http://127.0.0.1:1/")
+
+
+def test_search_finds_and_explains(library: Library) -> None:
+    answer = library.search("  seven\n")
+    assert [hit.repo for hit in answer.hits] == ["a/sevens"]
+    assert answer.note == ""
+    assert answer.understood[0][0] == "the digit seven"
+    assert answer.hits[0].because[0].label == "seven"
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("", "Describe"),
+        ("   \n", "Describe"),
+        ("a recipe for soup", "Nothing certain: no expert knows"),
+        ("nine", "no model that was read is likely to fit"),
+    ],
+)
+def test_search_says_when_nothing_is_certain(library: Library, text: str, note: str) -> None:
+    answer = library.search(text)
+    assert answer.hits == ()
+    assert note in answer.note
+
+
+def test_a_very_long_text_is_cut(library: Library) -> None:
+    assert library.search("seven " * 100_000).hits
+
+
+def test_new_readings_are_found_without_reopening(library: Library, database: str) -> None:
+    assert library.search("nine").hits == ()
+    with Store.open(database) as store:
+        store.save_upload(upload("e/nines"))
+        store.record(reading("e/nines", "nine"))
+    assert [hit.repo for hit in library.search("nine").hits] == ["e/nines"]
+    with Store.open(database) as store:
+        store.record(reading("e/nines", "three", content="c2"))
+    assert library.search("nine").hits == ()
+
+
+def test_an_unchanged_database_is_read_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    library.search("seven")
+    monkeypatch.delattr(Store, "readings")
+    assert library.search("two").hits
+
+
+def test_a_model_page_joins_what_is_known(library: Library) -> None:
+    page = library.model("a/sevens")
+    assert page is not None
+    assert page.placement is not None
+    assert page.placement.how is How.DECLARED
+    assert page.reading is not None
+    assert page.expert == EXPERT
+    assert page.suggestion is not None
+    assert page.declared == {"tags": ("digit-seven", "mine"), "datasets": ("mnist",), "license": ("mit",)}
+    assert page.confirmed == {"seven"}
+    assert page.label("seven").text == "the digit seven"
+    assert page.label("unheard").text == "unheard"
+
+
+def test_pages_of_the_unread_and_the_unknown(library: Library) -> None:
+    assert library.model("no/body") is None
+    page = library.model("d/unread")
+    assert page is not None
+    assert page.reading is None
+    assert page.confirmed == frozenset()
+    odd = library.model("c/odd-one")
+    assert odd is not None
+    assert odd.reading is not None
+    assert odd.reading.abstention is not None
+
+
+def test_trees_experts_counts_and_addresses(library: Library) -> None:
+    assert [tree.root for tree in library.trees()] == [TREE]
+    assert library.experts() == [EXPERT]
+    assert library.counts()["uploads"] == 4
+    assert library.address("a/sevens") == "http://127.0.0.1:1/a/sevens"
+
+
+def test_an_empty_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    Store.open(url).close()
+    with Store.open(url, read_only=True) as store:
+        assert "Nothing has been read" in Library(store, load).search("seven").note
