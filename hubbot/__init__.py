@@ -12,8 +12,9 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     cli
     demo
     app
-    scheduler
-    pipeline | training | library
+    scheduler | orders
+    rounds | training | library
+    pipeline
     engine
     hub | store | search | card | policy | trees | experts | encoders | zoo | localhub
     weights

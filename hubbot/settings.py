@@ -1,8 +1,9 @@
 """The one reader of the environment and of hubbot.toml; frozen afterwards.
 
 A setting is a field below: its variable is `HUBBOT_` plus its name in capitals, its line in
-`hubbot.toml` is its name. The environment wins over the file, the file over the default. Two variables
-of the Hub's own client are honoured where ours are not set: `HF_ENDPOINT` and `HF_TOKEN`.
+`hubbot.toml` is its name. The environment wins over the file, the file over the default; an empty variable
+is one that is not set. Two variables of the Hub's own client are honoured where ours are not: `HF_ENDPOINT`
+and `HF_TOKEN`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hubbot.errors import SettingsError
 PREFIX = "HUBBOT_"
 FALLBACKS = {"endpoint": "HF_ENDPOINT", "token": "HF_TOKEN"}
 MODES = ("off", "draft", "review", "auto")
+LOG_FORMATS = ("plain", "json")
 
 
 def _doc(text: str, default: Any, **more: Any) -> Any:
@@ -56,8 +58,11 @@ class Settings:
             value, least = getattr(self, f.name), f.metadata.get("least")
             if least is not None and not value >= least:
                 raise SettingsError(f"{variable(f.name)} is {value}, at least {least} is needed")
-        if self.mode not in MODES:
-            raise SettingsError(f"{variable('mode')} is {self.mode!r}, one of {', '.join(MODES)} is needed")
+        for name, choices in (("mode", MODES), ("log_format", LOG_FORMATS)):
+            if getattr(self, name) not in choices:
+                raise SettingsError(
+                    f"{variable(name)} is {getattr(self, name)!r}, one of {', '.join(choices)} is needed"
+                )
         if not self.endpoint.startswith(("http://", "https://")):
             raise SettingsError(f"{variable('endpoint')} is {self.endpoint!r}, an http(s) address is needed")
 
@@ -79,7 +84,9 @@ class Settings:
         return split_list(self.experts)
 
     def __repr__(self) -> str:
-        shown = (f"{f.name}={'***' if f.metadata.get('secret') else getattr(self, f.name)!r}" for f in fields(self))
+        shown = (
+            f"{f.name}={'***' if f.metadata.get('secret') else getattr(self, f.name)!r}" for f in fields(self)
+        )
         return f"Settings({', '.join(shown)})"
 
 
@@ -93,9 +100,7 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def load(
-    environ: Mapping[str, str] | None = None, file: Path | None = None, **overrides: Any
-) -> Settings:
+def load(environ: Mapping[str, str] | None = None, file: Path | None = None, **overrides: Any) -> Settings:
     """Read settings once: overrides, then environment, then file, then defaults.
 
     Args:
@@ -130,7 +135,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     ours = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environ.items()
-        if name.startswith(PREFIX) and name != "HUBBOT_CONFIG"
+        if name.startswith(PREFIX) and name != "HUBBOT_CONFIG" and value
     }
     theirs = {name: environ[variable] for name, variable in FALLBACKS.items() if environ.get(variable)}
     return theirs | ours

@@ -122,6 +122,14 @@ class Store:
     def upload(self, repo: str) -> Upload | None:
         return self._read(uploads.get, repo)
 
+    def finish_upload(self, upload: Upload) -> None:
+        """Nothing is left to be done for this commit; the last step of its path."""
+        self._write(uploads.finish, upload)
+
+    def is_finished(self, upload: Upload) -> bool:
+        """Whether this very commit was led to the end of the path; a poll's overlap lists many twice."""
+        return self._read(uploads.is_finished, upload)
+
     def uploads(self, limit: int | None = None, tree: str | None = None) -> list[Upload]:
         """The newest first; of one tree, if one is named."""
         return self._read(uploads.newest, limit, tree)

@@ -95,6 +95,8 @@ class UploadRow(Base):
     files: Mapped[list[Any]]
     card: Mapped[dict[str, Any]]
     config: Mapped[dict[str, Any]]
+    finished: Mapped[str | None]
+    """The commit that was led to the end of the path."""
 
 
 class TreeRow(Base):

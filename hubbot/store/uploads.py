@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from hubbot.records import Upload
@@ -24,6 +24,16 @@ def save(session: Session, upload: Upload) -> None:
 def get(session: Session, repo: str) -> Upload | None:
     row = session.get(UploadRow, repo)
     return _record(row) if row else None
+
+
+def finish(session: Session, upload: Upload) -> None:
+    """This commit was led to the end of the path."""
+    session.execute(update(UploadRow).where(UploadRow.repo == upload.repo).values(finished=upload.commit))
+
+
+def is_finished(session: Session, upload: Upload) -> bool:
+    row = session.get(UploadRow, upload.repo)
+    return row is not None and row.finished == upload.commit
 
 
 def newest(session: Session, limit: int | None, tree: str | None) -> list[Upload]:

@@ -76,6 +76,7 @@ def what_was_found() -> None:
         sa.Column("files", sa.JSON(), nullable=False),
         sa.Column("card", sa.JSON(), nullable=False),
         sa.Column("config", sa.JSON(), nullable=False),
+        sa.Column("finished", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("repo", name="pk_uploads"),
     )
     op.create_index("ix_uploads_modified_at", "uploads", ["modified_at"], unique=False)

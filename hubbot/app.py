@@ -1,0 +1,243 @@
+"""The only wiring: Settings in, a bot on its path out.
+
+Everything that the command line, the demo and the Space do is opened here, so that nothing above knows
+which door stands behind a setting. Torch is not imported: the engine's worker does that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubbot.errors import UsageError
+from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, Upload
+from hubbot.settings import Settings, load
+
+if TYPE_CHECKING:
+    from hubbot.hub.client import Hub
+    from hubbot.library import Library
+    from hubbot.pipeline import Bot, Event, Reader
+    from hubbot.store.store import Store
+
+DEFAULT_ENCODER = "sentence:all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One model, one answer: what it is, where it belongs, what its expert said."""
+
+    upload: Upload
+    placement: Placement
+    reading: Reading
+    expert: ExpertInfo | None
+
+
+def open_hub(settings: Settings) -> Hub:
+    """The door to the Hub that the settings name."""
+    from hubbot.hub.client import Hub
+
+    return Hub(
+        settings.endpoint,
+        token=settings.token,
+        timeout_s=settings.http_timeout_s,
+        retries=settings.http_retries,
+        max_header_bytes=settings.max_header_bytes,
+        max_tensor_bytes=settings.max_tensor_bytes,
+    )
+
+
+def open_store(settings: Settings, *, read_only: bool = False) -> Store:
+    """The database in force, brought up to date unless it is only read."""
+    from hubbot.store.store import Store
+
+    return Store.open(settings.database, read_only=read_only)
+
+
+def experts(settings: Settings) -> tuple[ExpertInfo, ...]:
+    """The experts at hand: those that ship with hubbot, then the folders that the settings name."""
+    from hubbot.experts.artifact import describe
+    from hubbot.experts.router import shipped
+
+    folders = [*shipped(), *(Path(place).expanduser() for place in settings.expert_places)]
+    return tuple(describe(folder) for folder in folders)
+
+
+@contextmanager
+def open_reader(settings: Settings) -> Iterator[Reader]:
+    """Everything that reading a model takes, and nothing that writes; closed again afterwards."""
+    from hubbot.engine import Engine
+    from hubbot.experts.artifact import fingerprint
+    from hubbot.experts.router import Router
+    from hubbot.pipeline import Reader
+    from hubbot.trees.forest import Forest, KnownRoot
+
+    infos = experts(settings)
+    roots = [KnownRoot(info.tree, info.roots[1:], fingerprint(info.folder)) for info in infos]
+    with open_hub(settings) as hub, Engine(settings.device) as engine:
+        yield Reader(hub=hub, forest=Forest(roots), router=Router(infos), engine=engine)
+
+
+@contextmanager
+def open_bot(
+    settings: Settings,
+    *,
+    watch: Callable[[Event], None] = lambda _: None,
+    stopping: threading.Event | None = None,
+) -> Iterator[Bot]:
+    """A bot that owns its database, which it locks; closed again afterwards.
+
+    Args:
+        watch: told of every record as it comes about.
+        stopping: set it, and the bot stops between two uploads.
+
+    Raises:
+        StoreLocked: another bot owns the database.
+    """
+    from hubbot.pipeline import Bot, Manners
+
+    with open_reader(settings) as reader, open_store(settings) as store, store.lock("hubbot"):
+        for info in experts(settings):
+            store.save_expert(info)
+        yield Bot(
+            reader=reader,
+            store=store,
+            manners=Manners(
+                mode=settings.mode,
+                blocked=settings.blocked,
+                pulls_per_owner=settings.pulls_per_owner,
+                pulls_per_day=settings.pulls_per_day,
+                contact=settings.contact,
+            ),
+            overlap=timedelta(seconds=settings.poll_overlap_s),
+            first_limit=settings.poll_limit,
+            batch_size=settings.batch_size,
+            fetch_threads=settings.fetch_threads,
+            watch=watch,
+            stopping=stopping or threading.Event(),
+        )
+
+
+def serve(settings: Settings, watch: Callable[[Event], None] = lambda _: None) -> None:
+    """Run the bot until SIGTERM or Ctrl-C: polls, admins' orders, and news of our pull requests."""
+    from hubbot.orders import obey
+    from hubbot.rounds import follow, poll
+    from hubbot.scheduler import Job, run
+
+    stopping = threading.Event()
+    with open_bot(settings, watch=watch, stopping=stopping) as bot:
+        jobs = [
+            Job("poll", settings.poll_interval_s, lambda: poll(bot)),
+            Job("orders", min(settings.poll_interval_s, 2.0), lambda: obey(bot)),
+        ]
+        if settings.mode in ("review", "auto"):
+            jobs.append(Job("follow", settings.poll_interval_s * 10, lambda: follow(bot)))
+        run(jobs, stopping)
+
+
+def poll(bot: Bot) -> int:
+    """One look at the Hub; how many uploads came to their end."""
+    from hubbot.rounds import poll as round_of
+
+    return round_of(bot)
+
+
+def draft(repo: str, settings: Settings) -> Suggestion:
+    """What would be suggested for one repo now; nothing is recorded or sent."""
+    from hubbot.rounds import draft as drafted
+
+    with open_reader(settings) as reader:
+        return drafted(reader, repo, settings.contact)
+
+
+def serve_localhub(folder: Path, port: int, cdn_port: int, ready: Callable[[str], None]) -> None:
+    """Serve a Hub on loopback until SIGTERM or Ctrl-C; `ready` is told its address."""
+    from hubbot.localhub.server import serve as serve_hub
+
+    serve_hub(folder, port=port, cdn_port=cdn_port, ready=lambda server: ready(server.endpoint))
+
+
+def order(settings: Settings, verb: str, args: Mapping[str, Any], by: str) -> str:
+    """Have an admin's verb carried out: by the running bot, else at once and here; what came of it."""
+    from hubbot.orders import obey
+
+    with open_store(settings) as store:
+        number = store.enqueue(verb, args, by)
+        if owner := store.locked_by():
+            return f"handed to the running bot ({owner}) as order {number}"
+    with open_bot(settings) as bot:
+        outcomes = obey(bot)
+    return outcomes[-1] if outcomes else f"order {number} was carried out meanwhile"
+
+
+def checks(settings: Settings) -> Mapping[str, Callable[[], str]]:
+    """What `hubbot doctor` looks at; each check says what it found or raises a HubbotError."""
+
+    def hub() -> str:
+        from hubbot.hub import uploads
+
+        with open_hub(settings) as door:
+            first = next(iter(uploads.recent(door, since=None, limit=1)), None)
+        return f"{settings.endpoint} answers; newest upload {first.repo if first else 'none'}"
+
+    def store() -> str:
+        with open_store(settings) as opened:
+            return f"{settings.database} at schema {opened.schema_version()}"
+
+    def minds() -> str:
+        return ", ".join(f"{info.name} for {info.tree}" for info in experts(settings)) or "none"
+
+    def worker() -> str:
+        from hubbot.engine import Engine
+
+        with Engine(settings.device) as engine:
+            return f"computes on {engine.resolved_device()}"
+
+    def words() -> str:
+        from hubbot.encoders.loading import load as load_encoder
+
+        encoder = load_encoder(DEFAULT_ENCODER)
+        return f"{encoder.name}, {encoder.dimension} dimensions"
+
+    return {"hub": hub, "database": store, "experts": minds, "worker": worker, "text encoder": words}
+
+
+def tell(repo: str, settings: Settings | None = None) -> Telling:
+    """What one model was trained on, how sure, and from what; nothing is written anywhere.
+
+    Args:
+        repo: `owner/name` on the Hub.
+        settings: read from the environment and hubbot.toml by default.
+
+    Raises:
+        RepoNotFound: no such repo. Everything less ends as the reading's abstention.
+
+    Example:
+        >>> hubbot.tell("maria-k/vit-finetuned-0421").reading.recognised  # doctest: +SKIP
+    """
+    from hubbot.rounds import consult
+
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise UsageError(f"{repo!r} is not a repo", hint="a repo is written owner/name")
+    with open_reader(settings or load()) as reader:
+        seen, reading = consult(reader, repo)
+        return Telling(seen.upload, seen.placement, reading, seen.expert)
+
+
+def open_library(database: str | None = None) -> Library:
+    """The read side: search, models, trees; for the Space and for `hubbot search`.
+
+    Args:
+        database: a SQLAlchemy address or a path of an SQLite file; the settings' by default.
+    """
+    from hubbot.encoders.loading import load as load_encoder
+    from hubbot.library import Library
+
+    if database and "://" not in database:
+        database = f"sqlite:///{database}"
+    settings = load(database_url=database)
+    return Library(open_store(settings, read_only=True), load_encoder)

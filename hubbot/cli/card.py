@@ -1,0 +1,80 @@
+"""`hubbot card suggest|queue|approve|open`: what owners are offered, seen by an admin first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbot import app as wiring
+from hubbot.cli.console import AsJson, emit, out, plain, say, settings_of, table
+from hubbot.cli.who import admin
+from hubbot.errors import UsageError
+from hubbot.records import Suggestion, SuggestionState
+
+app = typer.Typer(help="Suggestions for model cards.", no_args_is_help=True)
+
+Repo = Annotated[str, typer.Argument(help="The model, written owner/name.")]
+
+
+@app.command()
+def suggest(context: typer.Context, repo: Repo, json: AsJson = False) -> None:
+    """Read one model now and show what would be suggested; nothing is recorded or sent."""
+    suggestion = wiring.draft(repo, settings_of(context))
+    emit(suggestion) if json else _show(suggestion)
+
+
+@app.command()
+def queue(
+    context: typer.Context,
+    state: Annotated[SuggestionState | None, typer.Option(help="Only suggestions in this state.")] = None,
+    json: AsJson = False,
+) -> None:
+    """All suggestions and what became of them."""
+    with wiring.open_store(settings_of(context), read_only=True) as store:
+        suggestions = store.suggestions(state)
+    if json:
+        emit(suggestions)
+        return
+    rows = [(s.state, s.repo, s.pull_request or s.reason or s.title) for s in suggestions]
+    table(["state", "model", "pull request, reason or title"], rows, empty="no suggestions")
+
+
+@app.command()
+def approve(context: typer.Context, repo: Repo, json: AsJson = False) -> None:
+    """Say yes to a draft; `card open` sends it."""
+    outcome = wiring.order(settings_of(context), "card approve", {"repo": repo}, admin())
+    emit({"outcome": outcome}) if json else say(outcome)
+
+
+@app.command("open")
+def open_(
+    context: typer.Context,
+    repo: Repo,
+    yes: Annotated[bool, typer.Option("--yes", help="Really open the pull request.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Open the pull request of a suggestion; a dry run that shows it, unless --yes is given."""
+    settings = settings_of(context)
+    if not yes:
+        with wiring.open_store(settings, read_only=True) as store:
+            suggestion = store.suggestion(repo)
+        if suggestion is None:
+            raise UsageError("no suggestion is recorded", repo=repo, hint="`hubbot card queue` lists them")
+        emit(suggestion) if json else _show(suggestion)
+        say("dry run: nothing was sent; --yes opens it", style="dim") if not json else None
+        return
+    outcome = wiring.order(settings, "card open", {"repo": repo}, admin())
+    emit({"outcome": outcome}) if json else say(outcome)
+
+
+def _show(suggestion: Suggestion) -> None:
+    say(f"{suggestion.repo}: {suggestion.state}", style="bold")
+    if suggestion.reason:
+        say(f"  {suggestion.reason}", style="yellow")
+    for line in suggestion.added:
+        say(f"  + {line}", style="green")
+    if suggestion.title:
+        say(f"  title: {suggestion.title}")
+        for line in suggestion.body.splitlines():
+            out.print("  │ " + plain(line), markup=False)

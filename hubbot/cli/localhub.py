@@ -1,0 +1,33 @@
+"""`hubbot localhub serve DIR`: a Hub on loopback, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hubbot import app as wiring
+from hubbot.cli.console import say
+
+app = typer.Typer(help="A Hub on loopback, for trying things out.", no_args_is_help=True)
+
+
+@app.callback()
+def noun() -> None:
+    """A Hub on loopback, for trying things out."""
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where its repos lie; made if missing.")],
+    port: Annotated[int, typer.Option(help="Port of the Hub; 0 takes a free one.")] = 8090,
+    cdn_port: Annotated[int, typer.Option(help="Port that files are served from.")] = 8091,
+) -> None:
+    """Serve the repos in DIR until Ctrl-C. Point clients there with HF_ENDPOINT."""
+    wiring.serve_localhub(
+        folder,
+        port,
+        cdn_port,
+        lambda address: say(f"a Hub on {address}, repos in {folder}; stop with Ctrl-C"),
+    )

@@ -1,0 +1,35 @@
+"""How a running bot logs: plain lines for people, one JSON object a line for machines."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+
+QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "apscheduler", "alembic", "asyncio", "filelock")
+"""Libraries that tell more than an admin wants to read, signed addresses among it."""
+
+
+def set_up(level: int, form: str = "plain") -> None:
+    """Send the log to stderr."""
+    handler = logging.StreamHandler()
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+    handler.setFormatter(_Json() if form == "json" else plain)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+class _Json(logging.Formatter):
+    """One line that a log collector can take apart."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            said["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=False)

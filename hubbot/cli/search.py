@@ -1,0 +1,37 @@
+"""`hubbot search TEXT`: find models by saying what you want."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbot import app as wiring
+from hubbot.cli.console import AsJson, emit, percent, say, settings_of, table
+
+
+def search(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help="What the model should know, e.g. 'a handwritten seven'.")],
+    tree: Annotated[str | None, typer.Option(help="Only models of this root.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 10,
+    json: AsJson = False,
+) -> None:
+    """Find models by what they were trained on."""
+    library = wiring.open_library(settings_of(context).database)
+    answer = library.search(text, tree=tree, limit=limit)
+    if json:
+        emit(answer)
+        return
+    if answer.note:
+        say(answer.note, style="dim")
+    rows = [
+        (
+            percent(hit.score),
+            hit.repo,
+            hit.tree,
+            ", ".join(f"{p.label} {percent(p.probability)}" for p in hit.because),
+        )
+        for hit in answer.hits
+    ]
+    table([">fits", "model", "tree", "because it was trained on"], rows, empty="nothing certain was found")

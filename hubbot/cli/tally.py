@@ -1,0 +1,76 @@
+"""Counting what happens on the path, for progress bars and for summaries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from hubbot.records import How, Placement, Reading, Suggestion, SuggestionState, Upload
+
+if TYPE_CHECKING:
+    from hubbot.pipeline import Event
+
+STEPS = ("noticed", "placed", "read", "suggested")
+
+
+class Tally:
+    """Watches a bot: call it with every record that comes about."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._progress: Progress | None = None
+        self._bars: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        for word in _words(event):
+            self.counts[word] += 1
+        if self._progress:
+            for step, bar in self._bars.items():
+                total = None if step == "suggested" else self.counts["noticed"]
+                self._progress.update(bar, completed=self.counts[step], total=total or self.counts[step])
+
+    @contextmanager
+    def progress(self, console: Console, *, quiet: bool = False) -> Iterator[None]:
+        """Progress bars while the block runs, one a step."""
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with nullcontext() if quiet else Progress(*columns, console=console) as bars:
+            self._progress = bars
+            self._bars = {step: bars.add_task(step, total=None) for step in STEPS} if bars else {}
+            yield
+            self._progress = None
+
+    def line(self) -> str:
+        """One line for people."""
+        c = self.counts
+        return (
+            f"{c['noticed']} uploads noticed, {c['placed in a tree']} placed in a tree, "
+            f"{c['readings']} read, {c['abstentions']} without an answer, {c['suggested']} suggestions, "
+            f"{c['pull requests']} pull requests opened"
+        )
+
+
+def _words(event: Event) -> Iterator[str]:
+    match event:
+        case Upload():
+            yield "noticed"
+        case Placement():
+            yield "placed"
+            if event.how is not How.UNPLACED and event.tree:
+                yield "placed in a tree"
+        case Reading():
+            yield "read"
+            yield "abstentions" if event.abstention else "readings"
+        case Suggestion():
+            yield "suggested"
+            if event.state is SuggestionState.OPEN:
+                yield "pull requests"

@@ -1,0 +1,82 @@
+"""`hubbot tell REPO`: one model, one answer. Needs no database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbot.app import Telling
+from hubbot.app import tell as ask
+from hubbot.cli.console import AsJson, emit, percent, plain, say, settings_of, size
+from hubbot.records import How, Placement, Reading
+
+
+def tell(
+    context: typer.Context,
+    repo: Annotated[str, typer.Argument(help="The model, written owner/name.")],
+    json: AsJson = False,
+) -> None:
+    """What was this model trained on, how sure is that, and from what was it read?"""
+    told = ask(repo, settings_of(context))
+    if json:
+        emit(
+            {
+                "repo": told.upload.repo,
+                "commit": told.upload.commit,
+                "placement": told.placement,
+                "reading": told.reading,
+            }
+        )
+        return
+    say(told.upload.repo, style="bold")
+    show_placement(told.placement)
+    show_reading(told.reading)
+    _show_trust(told)
+
+
+def show_placement(placement: Placement) -> None:
+    """Where a model belongs, and every piece of evidence."""
+    if placement.how is How.ROOT:
+        say(f"  tree      it is itself the root {placement.tree}")
+    elif placement.tree:
+        say(f"  tree      {placement.tree} ({placement.how})")
+    else:
+        say(f"  tree      none found ({placement.how})")
+    for evidence in placement.evidence:
+        say(f"            {evidence.source}: {evidence.text}", style="dim")
+
+
+def show_reading(reading: Reading) -> None:
+    """What the expert said, or why nothing was said, and what it cost."""
+    if reading.abstention:
+        say(f"  no answer {reading.abstention.text} [{reading.abstention.code}]", style="yellow")
+    elif reading.recognised:
+        for prediction in reading.recognised:
+            say(
+                f"  trained on {plain(prediction.label):<12} {percent(prediction.probability)}", style="green"
+            )
+    else:
+        say("  no answer the expert recognised nothing with confidence", style="yellow")
+    unsure = [p for p in reading.predictions if not p.recognised and p.probability > 0.2]
+    if unsure and not reading.abstention:
+        listed = ", ".join(f"{p.label} {percent(p.probability)}" for p in unsure)
+        say(f"  unsure    {listed}", style="dim")
+    if reading.bytes_stored:
+        say(
+            f"  read      {', '.join(reading.tensors_read) or 'header and a few rows'}: "
+            f"{size(reading.bytes_read)} of {size(reading.bytes_stored)}",
+            style="dim",
+        )
+
+
+def _show_trust(told: Telling) -> None:
+    if told.expert is None or told.reading.abstention:
+        return
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in told.expert.scores.items())
+    say(
+        f"  expert    {told.expert.name} {told.expert.version[:12]}: trained on {told.expert.trained_on}",
+        style="dim",
+    )
+    if scores:
+        say(f"  held out  {scores}", style="dim")

@@ -1,0 +1,59 @@
+"""The bot's main job, done once over the demo's Hub."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubbot.app import open_bot, open_store, poll
+from hubbot.demo.world import TOKENS, build
+from hubbot.localhub.server import Server
+from hubbot.pipeline import Event
+from hubbot.records import Placement, Reading, Suggestion
+from hubbot.settings import Settings, load
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stranger is told when the job is done."""
+
+    counts: Mapping[str, int]
+    seconds: float
+    database: Path
+    placements: tuple[Placement, ...]
+    readings: tuple[Reading, ...]
+    suggestions: tuple[Suggestion, ...]
+
+
+@contextmanager
+def hub(folder: Path) -> Iterator[Server]:
+    """The demo's Hub on loopback, with its world in it."""
+    with Server(folder / "hub", tokens=TOKENS) as server:
+        build(server.repos)
+        yield server
+
+
+def settings(folder: Path, endpoint: str) -> Settings:
+    """How the demo's bot runs: on loopback it may do what it otherwise only drafts."""
+    return load(environ={}, endpoint=endpoint, token=next(iter(TOKENS)), home=str(folder), mode="auto")
+
+
+def run(folder: Path, endpoint: str, watch: Callable[[Event], None] = lambda _: None) -> Outcome:
+    """Poll the demo's Hub once, and gather what came of it."""
+    began, given = time.perf_counter(), settings(folder, endpoint)
+    with open_bot(given, watch=watch) as bot:
+        poll(bot)
+    seconds = time.perf_counter() - began
+    with open_store(given, read_only=True) as store:
+        uploads = store.uploads()
+        return Outcome(
+            counts=store.counts(),
+            seconds=round(seconds, 1),
+            database=folder / "hubbot.db",
+            placements=tuple(p for u in uploads if (p := store.placement(u.repo))),
+            readings=tuple(store.readings()),
+            suggestions=tuple(store.suggestions()),
+        )

@@ -1,0 +1,60 @@
+"""What admins order: verbs written down in the store, carried out by whoever owns it.
+
+A running bot looks for orders between two polls; where none runs, the command line takes the lock and
+carries them out itself. Either way the row with its outcome stays: it is the audit trail (decision 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hubbot.errors import HubbotError, UsageError
+from hubbot.pipeline import Bot, open_pull_request, settle
+from hubbot.records import Suggestion, SuggestionState
+from hubbot.rounds import rerun
+
+
+def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
+    return f"{rerun(bot, args['root'])} uploads of {args['root']} led down the path again"
+
+
+def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:
+    approved = settle(bot, _suggestion(bot, args["repo"]), SuggestionState.APPROVED)
+    return f"the suggestion for {approved.repo} is approved"
+
+
+def _open_card(bot: Bot, args: Mapping[str, Any]) -> str:
+    done = open_pull_request(bot, _suggestion(bot, args["repo"]))
+    return f"opened {done.pull_request}" if done.pull_request else f"not opened: {done.reason}"
+
+
+VERBS: Mapping[str, Callable[[Bot, Mapping[str, Any]], str]] = {
+    "tree rerun": _rerun_tree,
+    "card approve": _approve_card,
+    "card open": _open_card,
+}
+
+
+def obey(bot: Bot) -> list[str]:
+    """Carry out all waiting orders, the oldest first; what each came to."""
+    outcomes = []
+    while not bot.stopping.is_set() and (command := bot.store.next_command()):
+        try:
+            if command.verb not in VERBS:
+                raise UsageError(f"there is no order {command.verb!r}")
+            outcome = VERBS[command.verb](bot, command.args)
+        except HubbotError as error:
+            outcome = f"failed: {error}"
+        bot.store.finish_command(command.id, outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _suggestion(bot: Bot, repo: str) -> Suggestion:
+    suggestion = bot.store.suggestion(repo)
+    if suggestion is None:
+        raise UsageError(
+            "there is no suggestion for this repo", repo=repo, hint="`hubbot card queue` lists them"
+        )
+    return suggestion

@@ -1,0 +1,248 @@
+"""The path of one upload, in code.
+
+    notice ──► place ──► fetch ──► probe ──► record ──┬──► suggest ──► pull request
+                                                      └──► index ───► text search
+
+Seven short functions, each taking and giving the records of `hubbot.records`. `hubbot.rounds` leads
+uploads through them. Nothing here keeps state: that lives in the store, and every step may be done
+twice without anybody seeing it twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from hubbot.card.compose import compose
+from hubbot.engine import Engine
+from hubbot.errors import RepoNotFound, UnsupportedDtype, WeightsError
+from hubbot.experts.router import Router
+from hubbot.hub import pulls, tensors, uploads
+from hubbot.hub.client import Hub
+from hubbot.policy import may_suggest
+from hubbot.records import (
+    Evidence,
+    ExpertInfo,
+    Placement,
+    PullRequest,
+    Reading,
+    Source,
+    Suggestion,
+    SuggestionState,
+    Tensors,
+    Upload,
+)
+from hubbot.store.store import Store
+from hubbot.trees.declared import trace
+from hubbot.trees.forest import Forest
+
+log = logging.getLogger(__name__)
+
+Event: TypeAlias = Upload | Placement | Reading | Suggestion
+"""What happened, told to whoever watches: the record itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """What others may see of the bot, and how much of it; the rules themselves are `hubbot.policy`'s."""
+
+    mode: str = "draft"
+    blocked: frozenset[str] = frozenset()
+    pulls_per_owner: int = 3
+    pulls_per_day: int = 50
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """All that reading a model takes, and nothing that writes: Hub, roots, experts, worker."""
+
+    hub: Hub
+    forest: Forest
+    router: Router
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bot:
+    """A reader with a memory and manners, wired by `hubbot.app`.
+
+    Args:
+        overlap: how far behind the watermark a poll looks again.
+        first_limit: how many uploads the very first poll takes.
+        batch_size: models in one batch of the probe.
+        fetch_threads: range reads under way at once.
+        watch: told of every record as it comes about, in the thread that writes.
+        stopping: set from outside; the bot then stops between two uploads.
+    """
+
+    reader: Reader
+    store: Store
+    manners: Manners
+    overlap: timedelta = timedelta(minutes=5)
+    first_limit: int = 1000
+    batch_size: int = 64
+    fetch_threads: int = 8
+    watch: Callable[[Event], None] = lambda _: None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def hub(self) -> Hub:
+        return self.reader.hub
+
+
+# --- the seven steps --------------------------------------------------------------------------
+
+
+def notice(hub: Hub, since: datetime | None, limit: int | None) -> list[Upload]:
+    """The uploads modified since then, oldest first; the Hub lists the newest first."""
+    return list(uploads.recent(hub, since=since, limit=limit))[::-1]
+
+
+def place(upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest) -> Placement:
+    """Which tree and parent: what the card declares, held against what the weights say.
+
+    Args:
+        contents: what the weight files hold; None where they cannot be read.
+    """
+    lineage = trace(upload, _lookup(hub), known_roots=forest.names)
+    wanted = forest.wanted(contents.shapes) if contents else ()
+    if not wanted:
+        return forest.decide(upload, lineage, None)
+    try:
+        rows = tensors.read(hub, upload, wanted)
+    except WeightsError as error:
+        unread = Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}")
+        placement = forest.decide(upload, lineage, None)
+        return replace(placement, evidence=(*placement.evidence, unread))
+    placement = forest.decide(upload, lineage, forest.recover(rows))
+    return replace(placement, bytes_read=rows.bytes_read)
+
+
+def fetch(upload: Upload, expert: ExpertInfo, hub: Hub) -> Tensors:
+    """The tensors that the expert names, by range.
+
+    Raises:
+        WeightsError: they are not there, not of the expert's shape, or quantised.
+    """
+    read = tensors.read(hub, upload, expert.wanted)
+    for name, dtype in read.stored_dtypes.items():
+        if not dtype.startswith(("F", "BF")):
+            raise UnsupportedDtype(
+                f"stored as {dtype}: a quantised copy is left to its original",
+                repo=upload.repo,
+                tensor=name,
+            )
+    return read
+
+
+def probe(engine: Engine, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[Reading]:
+    """Pure arithmetic on a device: labels with probabilities, or an abstention with its reason."""
+    return engine.probe(expert, batch)
+
+
+def record(store: Store, upload: Upload, placement: Placement, reading: Reading) -> bool:
+    """Into the store; False where this reading was already there."""
+    store.save_upload(upload)
+    store.save_placement(placement)
+    return store.record(reading)
+
+
+def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> Suggestion | None:
+    """A README edit made from a reading, or why the policy allows none. Nothing leaves the house here."""
+    if bot.manners.mode == "off" or not reading.recognised:
+        return None
+    before = bot.store.suggestion(upload.repo)
+    if before and before.base_commit == upload.commit:
+        return None  # this very commit was considered already
+    if refusal := _refusal(bot, upload, reading):
+        if bot.store.shown(upload.repo):
+            return None  # what others have seen stays on the record as it is
+        suggestion = Suggestion(upload.repo, upload.commit, SuggestionState.REFUSED, reason=refusal)
+    else:
+        card = pulls.read_card(bot.hub, upload.repo, upload.commit) or b""
+        suggestion = compose(reading, expert, card, contact=bot.manners.contact, base_commit=upload.commit)
+    bot.store.save_suggestion(suggestion)
+    return suggestion
+
+
+def open_pull_request(bot: Bot, suggestion: Suggestion) -> Suggestion:
+    """The one step that others see: written down first, looked up again right before the commit.
+
+    Returns:
+        The suggestion as it now stands: open; refused; or waiting, where owners have had enough for today.
+    """
+    author = pulls.whoami(bot.hub)
+    earlier = pulls.earlier(bot.hub, suggestion.repo, author)
+    if suggestion.state is SuggestionState.OPENING:
+        # A bot that died here may have opened it and never heard so.
+        ours = next((pull for pull in earlier if pull.title == suggestion.title), None)
+        if ours:
+            return settle(bot, suggestion, SuggestionState.OPEN, pull_request=ours.url)
+        suggestion = settle(bot, suggestion, SuggestionState.APPROVED)
+    upload, reading = uploads.one(bot.hub, suggestion.repo), bot.store.reading(suggestion.repo)
+    if reading is None or upload.commit != suggestion.base_commit:
+        moved = "the repo has moved on since; the next poll considers it anew"
+        return settle(bot, suggestion, SuggestionState.REFUSED, reason=moved)
+    if refusal := _refusal(bot, upload, reading, earlier):
+        return settle(bot, suggestion, SuggestionState.REFUSED, reason=refusal)
+    if enough := _refusal(bot, upload, reading, earlier, counted=True):
+        return settle(bot, suggestion, suggestion.state, reason=enough)
+    suggestion = settle(bot, suggestion, SuggestionState.OPENING)
+    opened = pulls.open_pull(bot.hub, suggestion, author)
+    return settle(bot, suggestion, SuggestionState.OPEN, pull_request=opened.url)
+
+
+# --- what the steps lean on -------------------------------------------------------------------
+
+
+def settle(
+    bot: Bot,
+    suggestion: Suggestion,
+    state: SuggestionState,
+    *,
+    reason: str = "",
+    pull_request: str | None = None,
+) -> Suggestion:
+    """The suggestion in its new state, written down."""
+    settled = replace(
+        suggestion, state=state, reason=reason, pull_request=pull_request or suggestion.pull_request
+    )
+    bot.store.save_suggestion(settled)
+    return settled
+
+
+def _refusal(
+    bot: Bot, upload: Upload, reading: Reading, earlier: Sequence[PullRequest] = (), *, counted: bool = False
+) -> str | None:
+    """What the policy says; how many are open for the owner and today counts only where it is asked."""
+    manners, store, yesterday = bot.manners, bot.store, datetime.now(UTC) - timedelta(days=1)
+    return may_suggest(
+        upload,
+        reading,
+        opted_out=upload.card.get("hubbot") is False,
+        earlier=earlier,
+        previous=store.shown(upload.repo),
+        blocked=manners.blocked,
+        opened_for_owner=store.open_now(upload.owner, besides=upload.repo) if counted else -1,
+        opened_today=store.opened_since(yesterday, besides=upload.repo) if counted else -1,
+        pulls_per_owner=manners.pulls_per_owner,
+        pulls_per_day=manners.pulls_per_day,
+        mode=manners.mode,
+    )
+
+
+def _lookup(hub: Hub) -> Callable[[str], Upload | None]:
+    """Asks the Hub for a parent; None where there is no such repo."""
+
+    def ask(repo: str) -> Upload | None:
+        try:
+            return uploads.one(hub, repo)
+        except RepoNotFound:
+            return None
+
+    return ask

@@ -1,0 +1,287 @@
+"""Leading uploads down the path: a poll, one repo by name, a tree once more.
+
+Fetching runs in threads, probing in the engine's worker, and all writing in the calling thread.
+Whatever goes wrong with one upload ends as that upload's recorded abstention; a passing fault of the
+Hub leaves it to the next poll.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from hubbot.card.compose import compose
+from hubbot.errors import HubbotError, HubError, HubUnavailable, RateLimited
+from hubbot.hub import pulls, tensors, uploads
+from hubbot.pipeline import (
+    Bot,
+    Reader,
+    fetch,
+    notice,
+    open_pull_request,
+    place,
+    probe,
+    record,
+    settle,
+    suggest,
+)
+from hubbot.records import (
+    Abstention,
+    ExpertInfo,
+    Placement,
+    Reading,
+    Suggestion,
+    SuggestionState,
+    Tensors,
+    Upload,
+)
+
+log = logging.getLogger(__name__)
+
+PASSING = (RateLimited, HubUnavailable)
+"""Faults of the moment: an upload is not judged by them, it is visited again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An upload after the steps that only read: placed, with tensors for its expert or a reason for none."""
+
+    upload: Upload
+    placement: Placement
+    contents: tensors.Contents | None = None
+    expert: ExpertInfo | None = None
+    tensors: Tensors | None = None
+    abstention: Abstention | None = None
+    known: Reading | None = None
+    """What this version of the expert said of these very weights before."""
+
+    def reading(self, said: Reading | None = None) -> Reading:
+        """What is recorded: what the expert said with all that it cost, or why nobody was asked."""
+        if said is not None:
+            return replace(said, bytes_read=said.bytes_read + self.placement.bytes_read)
+        if self.known is not None:
+            return replace(self.known, commit=self.upload.commit)
+        files = self.contents.files if self.contents else ()
+        return Reading(
+            repo=self.upload.repo,
+            commit=self.upload.commit,
+            content_ids=tuple(sorted(f.content_id for f in files)) or (self.upload.commit,),
+            tree=self.placement.tree,
+            expert=self.expert.name if self.expert else "",
+            version=self.expert.version if self.expert else "",
+            abstention=self.abstention,
+            bytes_read=self.placement.bytes_read,
+            bytes_stored=sum(f.size for f in files),
+        )
+
+
+def poll(bot: Bot) -> int:
+    """Notice what is new and lead it down the path; how many uploads came to their end.
+
+    The watermark passes an upload only when that has been dealt with, so that a crash, a stop or a
+    passing fault leaves it to the next poll.
+    """
+    endpoint = bot.hub.endpoint
+    watermark = bot.store.watermark(endpoint)
+    noticed = notice(
+        bot.hub, watermark - bot.overlap if watermark else None, None if watermark else bot.first_limit
+    )
+    fresh = [upload for upload in noticed if not bot.store.is_finished(upload)]
+    unfinished = process(bot, fresh)
+    reached = [u.modified_at for u in unfinished or noticed] or [watermark or datetime.now(UTC)]
+    bot.store.set_watermark(endpoint, min(reached) if unfinished else max(reached))
+    open_due(bot)
+    return len(fresh) - len(unfinished)
+
+
+def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
+    """Lead uploads to their end; the ones that a passing fault or a stop left unfinished."""
+    batches = _Batches(bot)
+    with ThreadPoolExecutor(bot.fetch_threads, thread_name_prefix="fetch") as threads:
+        under_way: dict[Future[Visit], Upload] = {}
+        for upload in fresh:
+            bot.watch(upload)
+            known = bot.store.reading(upload.repo)
+            under_way[threads.submit(visit, bot.reader, upload, known)] = upload
+        while under_way:
+            done, _ = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                upload = under_way.pop(future)
+                try:
+                    batches.take(future.result())
+                except PASSING as error:
+                    batches.leave(upload, error)
+            if bot.stopping.is_set():
+                batches.unfinished += [under_way.pop(future) for future in list(under_way) if future.cancel()]
+            batches.settle()
+    batches.finish()
+    return batches.unfinished
+
+
+def consult(reader: Reader, repo: str) -> tuple[Visit, Reading]:
+    """One repo by name, nothing written anywhere: `hubbot tell`."""
+    seen = visit(reader, uploads.one(reader.hub, repo))
+    if seen.tensors is None or seen.expert is None:
+        return seen, seen.reading()
+    return seen, seen.reading(probe(reader.engine, seen.expert, [seen.tensors])[0])
+
+
+def draft(reader: Reader, repo: str, contact: str) -> Suggestion:
+    """What would be suggested for one repo by name, nothing written anywhere: `hubbot card suggest`."""
+    seen, reading = consult(reader, repo)
+    base = seen.upload.commit
+    if seen.expert is None or reading.abstention or not reading.recognised:
+        reason = reading.abstention.text if reading.abstention else "nothing was recognised with confidence"
+        return Suggestion(repo, base, SuggestionState.REFUSED, reason=reason)
+    card = pulls.read_card(reader.hub, repo, base) or b""
+    return compose(reading, seen.expert, card, contact=contact, base_commit=base)
+
+
+def rerun(bot: Bot, root: str) -> int:
+    """Lead every recorded upload of a tree down the path again, at its present commit; how many.
+
+    What the present version of the tree's expert has read already is kept as it is.
+    """
+    members = [uploads.one(bot.hub, upload.repo) for upload in bot.store.uploads(tree=root)]
+    return len(members) - len(process(bot, members))
+
+
+def open_due(bot: Bot) -> None:
+    """Open the pull requests that the mode allows; first those that a crash left half opened."""
+    due = [SuggestionState.OPENING]
+    if bot.manners.mode in ("review", "auto"):
+        due.append(SuggestionState.APPROVED)
+    if bot.manners.mode == "auto":
+        due.append(SuggestionState.DRAFT)
+    for suggestion in [s for state in due for s in bot.store.suggestions(state)]:
+        if bot.stopping.is_set():
+            return
+        try:
+            bot.watch(open_pull_request(bot, suggestion))
+        except HubError as error:
+            log.warning("%s: not opened, tried again at the next poll: %s", suggestion.repo, error)
+
+
+def follow(bot: Bot) -> list[Suggestion]:
+    """Read back what became of our open pull requests; those that were answered."""
+    answered = []
+    for suggestion in bot.store.suggestions(SuggestionState.OPEN):
+        number = int((suggestion.pull_request or "").rstrip("/").rsplit("/", 1)[-1])
+        now = pulls.pull_status(bot.hub, suggestion.repo, number)
+        if now.status in (SuggestionState.MERGED, SuggestionState.CLOSED):
+            answered.append(settle(bot, suggestion, SuggestionState(now.status)))
+    return answered
+
+
+def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit:
+    """Place an upload and fetch what its expert needs; only reads, and holds no connection.
+
+    Args:
+        known: the repo's last reading; where it is of these weights and by this version of the expert,
+            nothing is fetched again (decision 1: a commit to a README makes no new work).
+
+    Raises:
+        RateLimited, HubUnavailable: not now. Every other fault is told as an abstention.
+    """
+    contents, problem = None, None
+    try:
+        contents = tensors.contents(reader.hub, upload)
+    except PASSING:
+        raise
+    except HubbotError as error:
+        problem = Abstention(error.code, str(error))
+    placement = place(upload, contents, reader.hub, reader.forest)
+    expert = reader.router.for_tree(placement.tree) if placement.tree else None
+    seen = Visit(upload, placement, contents, expert)
+    if problem or expert is None or placement.relation == "adapter":
+        return replace(seen, abstention=problem or _nobody_to_ask(placement, expert))
+    if known and _still_holds(known, expert, contents):
+        return replace(seen, known=known)
+    try:
+        return replace(seen, tensors=fetch(upload, expert, reader.hub))
+    except PASSING:
+        raise
+    except HubbotError as error:
+        return replace(seen, abstention=Abstention(error.code, str(error)))
+
+
+def _nobody_to_ask(placement: Placement, expert: ExpertInfo | None) -> Abstention:
+    """Why no expert is consulted although the weights are readable."""
+    if placement.tree is None:
+        return Abstention("unplaced", "neither the card nor the weights say which tree it belongs to")
+    if expert is None:
+        return Abstention("no-expert", f"there is no expert for the tree of {placement.tree} yet")
+    return Abstention("adapter", f"an adapter: {expert.name} reads whole weights, not low-rank factors")
+
+
+def _still_holds(known: Reading, expert: ExpertInfo, contents: tensors.Contents | None) -> bool:
+    there = {f.content_id for f in contents.files} if contents else set()
+    return (known.expert, known.version) == (expert.name, expert.version) and there.issuperset(
+        known.content_ids
+    )
+
+
+_Member = tuple[Visit, Tensors]
+
+
+@dataclass(slots=True)
+class _Batches:
+    """Visits on their way through the engine, gathered by expert; all writing happens in here."""
+
+    bot: Bot
+    gathered: dict[str, tuple[ExpertInfo, list[_Member]]] = field(default_factory=dict)
+    asked: list[tuple[Future[list[Reading]], ExpertInfo, list[_Member]]] = field(default_factory=list)
+    unfinished: list[Upload] = field(default_factory=list)
+
+    def take(self, seen: Visit) -> None:
+        """Gather a visit with tensors, asking the engine when a batch is full; conclude any other."""
+        self.bot.watch(seen.placement)
+        if seen.expert is None or seen.tensors is None:
+            self._conclude(seen, seen.reading())
+            return
+        _, members = self.gathered.setdefault(seen.expert.folder, (seen.expert, []))
+        members.append((seen, seen.tensors))
+        if len(members) >= self.bot.batch_size:
+            self._ask(*self.gathered.pop(seen.expert.folder))
+
+    def settle(self) -> None:
+        """Conclude the batches that are answered by now."""
+        answered = [batch for batch in self.asked if batch[0].done()]
+        self.asked = [batch for batch in self.asked if not batch[0].done()]
+        for future, expert, members in answered:
+            readings = self.bot.reader.engine.result(future, expert, [t for _, t in members])
+            for (seen, _), said in zip(members, readings, strict=True):
+                self._conclude(seen, seen.reading(said))
+
+    def finish(self) -> None:
+        """Ask for what is gathered and conclude everything."""
+        for expert, members in self.gathered.values():
+            self._ask(expert, members)
+        self.gathered.clear()
+        wait([future for future, _, _ in self.asked])
+        self.settle()
+
+    def _ask(self, expert: ExpertInfo, members: Sequence[_Member]) -> None:
+        future = self.bot.reader.engine.submit(expert, [t for _, t in members])
+        self.asked.append((future, expert, list(members)))
+
+    def _conclude(self, seen: Visit, reading: Reading) -> None:
+        """The end of the path; each step may be repeated, so that a stop between two loses nothing."""
+        record(self.bot.store, seen.upload, seen.placement, reading)
+        self.bot.watch(reading)
+        try:
+            suggestion = suggest(self.bot, seen.upload, reading, seen.expert) if seen.expert else None
+        except PASSING as error:
+            self.leave(seen.upload, error)
+            return
+        self.bot.store.finish_upload(seen.upload)
+        if suggestion:
+            self.bot.watch(suggestion)
+
+    def leave(self, upload: Upload, error: HubError) -> None:
+        """To the next poll."""
+        log.warning("%s: left to the next poll: %s", upload.repo, error)
+        self.unfinished.append(upload)
