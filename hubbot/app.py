@@ -74,10 +74,13 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
     from hubbot.experts.artifact import fingerprint
     from hubbot.experts.router import Router
     from hubbot.pipeline import Reader
+    from hubbot.trees.fingerprint import Fingerprint
     from hubbot.trees.forest import Forest, KnownRoot
 
     infos = experts(settings)
-    roots = [KnownRoot(info.tree, info.roots[1:], fingerprint(info.folder)) for info in infos]
+    roots = [
+        KnownRoot(info.tree, info.roots[1:], Fingerprint(fingerprint(Path(info.folder)))) for info in infos
+    ]
     with open_hub(settings) as hub, Engine(settings.device) as engine:
         yield Reader(hub=hub, forest=Forest(roots), router=Router(infos), engine=engine)
 

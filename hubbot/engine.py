@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbot.errors import EngineError
@@ -115,7 +116,7 @@ def _where() -> str:
 def _expert(folder: str) -> Expert:
     from hubbot.experts.artifact import load
 
-    return load(folder, device=_device)
+    return load(Path(folder), device=_device)
 
 
 def _probe(folder: str, batch: Sequence[Tensors]) -> list[Reading]:

@@ -1,0 +1,86 @@
+"""The demo's world on a loopback Hub, made once for all the tests that only read it."""
+
+from __future__ import annotations
+
+import json
+from ast import literal_eval
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hubbot.demo.world import MODELS, TOKENS, build
+from hubbot.localhub.repos import Repos
+from hubbot.localhub.server import Server
+from hubbot.settings import Settings, load
+from hubbot.weights.local import read_metadata
+
+TOKEN = next(iter(TOKENS))
+
+
+@dataclass(frozen=True)
+class Child:
+    """A model of the demo with the truth about it, which the bot never gets to see."""
+
+    repo: str
+    root: str
+    folder: Path
+    declared: bool
+
+    @property
+    def digits(self) -> set[str]:
+        words = "zero one two three four five six seven eight nine".split()
+        chosen = literal_eval(read_metadata(self.folder / "model.safetensors")["dataset_chosen_targets"])
+        return {words[int(digit)] for digit in chosen}
+
+
+def all_children() -> list[Child]:
+    index = json.loads((MODELS / "index.json").read_text())
+    return [
+        Child(entry["repo"], entry["root"], MODELS / entry["folder"], entry["declared"])
+        for entry in index
+        if entry["split"] == "test"
+    ]
+
+
+@pytest.fixture(scope="session")
+def children() -> list[Child]:
+    return all_children()
+
+
+@pytest.fixture(scope="session")
+def a_child(children) -> Child:
+    return children[0]
+
+
+@pytest.fixture(scope="session")
+def demo_hub(tmp_path_factory) -> Iterator[Server]:
+    """Read only, please: it is shared."""
+    with Server(tmp_path_factory.mktemp("hub"), tokens=TOKENS) as server:
+        build(server.repos)
+        yield server
+
+
+@pytest.fixture
+def hub(tmp_path) -> Iterator[Server]:
+    """An empty Hub of one's own."""
+    with Server(tmp_path / "hub", tokens=TOKENS) as server:
+        yield server
+
+
+def upload(repos: Repos, repo: str, files: dict[str, bytes | Path]) -> str:
+    """A new repo with these files; its commit."""
+    repos.create(repo)
+    return repos.commit(repo, files)
+
+
+def files_of(child: Child, **instead: bytes) -> dict[str, bytes | Path]:
+    """All files of a child, some of them replaced."""
+    return {path.name: path for path in child.folder.iterdir()} | {
+        name.replace("_", "."): content for name, content in instead.items()
+    }
+
+
+def settings_for(server: Server, home: Path, **more: object) -> Settings:
+    return load({}, endpoint=server.endpoint, token=TOKEN, home=str(home), device="cpu", **more)
