@@ -65,9 +65,12 @@ class Faults:
             self._faults.append(fault)
         return fault
 
-    def clear(self) -> None:
+    def clear(self) -> int:
+        """Switch all off, and return how often they have struck since the last time."""
         with self._lock:
             self._faults.clear()
+            struck, self.struck = self.struck, 0
+        return struck
 
     def strike(self, method: str, path: str) -> list[Fault]:
         """The faults that this request meets; each one that does is counted down."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
@@ -142,12 +143,11 @@ class Server:
 
     async def _switch_faults(self, request: Request) -> JSONResponse:
         if request.method == "DELETE":
-            self.faults.clear()
-        else:
-            try:
-                self.faults.add(**await wire.body_of(request))
-            except TypeError as error:
-                raise Refused(400, f"Not a fault: {error}") from None
+            return JSONResponse({"struck": self.faults.clear()})
+        try:
+            self.faults.add(**await wire.body_of(request))
+        except TypeError as error:
+            raise Refused(400, f"Not a fault: {error}") from None
         return JSONResponse({"struck": self.faults.struck})
 
 
@@ -184,19 +184,37 @@ class _Recorded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, sent = 500, 0
-
-        async def count(message: Message) -> None:
-            nonlocal status, sent
-            status = message.get("status", status)
-            await send(message)
-            sent += len(message.get("body", b"")) if scope["method"] != "HEAD" else 0
-
+        answer = _Answer(scope, send, self._log, self._port)
         try:
-            await self._app(scope, receive, count)
+            await self._app(scope, receive, answer)
         finally:
-            told = any(name == b"authorization" for name, _ in scope["headers"])
-            self._log.append(Exchange(scope["method"], scope["path"], status, sent, told, self._port))
+            answer.record()
+
+
+class _Answer:
+    """Counts one answer, and writes it down before its last byte leaves, so that no client can be sooner."""
+
+    def __init__(self, scope: Scope, send: Send, log: deque[Exchange], port: int) -> None:
+        self._scope, self._send, self._log, self._port = scope, send, log, port
+        self._status, self._sent, self._length, self._recorded = 500, 0, -1, False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._length = int(Headers(raw=message["headers"]).get("content-length", "-1"))
+        elif self._scope["method"] != "HEAD":
+            self._sent += len(message.get("body", b""))
+        ends = message["type"] == "http.response.body" and not message.get("more_body")
+        if ends or self._sent == self._length > 0:
+            self.record()
+        await self._send(message)
+
+    def record(self) -> None:
+        if not self._recorded:
+            self._recorded = True
+            told = any(name == b"authorization" for name, _ in self._scope["headers"])
+            path, method = self._scope["path"], self._scope["method"]
+            self._log.append(Exchange(method, path, self._status, self._sent, told, self._port))
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

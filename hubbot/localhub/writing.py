@@ -53,8 +53,15 @@ async def create_repo(request: Request) -> JSONResponse:
     hub.access.check_write(who, owner)
     repo_id = f"{owner}/{wire.text(body, 'name')}"
     hidden = body.get("visibility") == "private" or body.get("private") is True
-    await run_in_threadpool(hub.repos.create, repo_id, private=hidden, author=who)
-    return JSONResponse({"url": f"{wire.home(request)}/{repo_id}", "name": repo_id, "id": repo_id})
+    shown, status = {"url": f"{wire.home(request)}/{repo_id}", "name": repo_id, "id": repo_id}, 200
+    try:
+        await run_in_threadpool(hub.repos.create, repo_id, private=hidden, author=who)
+    except Refused as refused:
+        if refused.status != 409:
+            raise
+        # Clients that do not mind read the address of what exists out of the refusal.
+        shown["error"], status = refused.message, 409
+    return JSONResponse(shown, status)
 
 
 async def delete_repo(request: Request) -> JSONResponse:

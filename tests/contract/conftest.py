@@ -6,7 +6,6 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
@@ -62,11 +61,20 @@ def fill(repos: Repos) -> None:
         repos.commit(repo, files, message="Add the model", when=when + timedelta(hours=1))
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """An empty Hub on loopback."""
-    with Server(tmp_path / "hub") as running:
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("shared-hub")) as running:
         yield running
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """An empty Hub on loopback. Emptied instead of restarted, which takes a tenth of the time."""
+    yield shared_server
+    for repo in shared_server.repos.all():
+        shared_server.repos.delete(repo.id)
+    shared_server.faults.clear()
+    shared_server.log.clear()
 
 
 @pytest.fixture
