@@ -1,0 +1,121 @@
+"""One Hub: its API through huggingface_hub, and our own reading of listings and ranges."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from huggingface_hub import HfApi, set_client_factory
+from huggingface_hub.utils import httpx as hub_httpx  # type: ignore[attr-defined]
+from huggingface_hub.utils._http import default_client_factory
+
+from hubbot import __version__
+from hubbot.hub.faults import translated
+from hubbot.hub.patience import Patience
+from hubbot.hub.wire import Wire
+
+T = TypeVar("T")
+CACHED_HEADERS = 256
+"""Entries, each a header and at most 100 kB of what follows it."""
+
+
+class Cache:
+    """The last few things that were read, for many threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._lock = size, threading.Lock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, value: Any) -> None:
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+
+
+class Hub:
+    """A Hub at an endpoint, with whoever the token says we are. Safe to share between threads.
+
+    Args:
+        endpoint: e.g. `https://huggingface.co`.
+        token: empty for a stranger; the token that a person has saved on this machine is never used.
+        timeout_s: patience with one piece of an answer.
+        retries: further tries of a read after a passing fault; a write is never tried again.
+        max_header_bytes: a longer safetensors header is refused.
+        max_tensor_bytes: a larger tensor is refused, as stored.
+        sleep: how to wait between tries.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        token: str = "",
+        timeout_s: float = 30.0,
+        retries: int = 3,
+        max_header_bytes: int = 25_000_000,
+        max_tensor_bytes: int = 1_000_000_000,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.max_header_bytes, self.max_tensor_bytes = max_header_bytes, max_tensor_bytes
+        self.patience = Patience(retries, sleep)
+        self.wire = Wire(self.endpoint, token=token, user_agent=f"hubbot/{__version__}", timeout_s=timeout_s)
+        self.http = self.wire.http
+        self.cache = Cache(CACHED_HEADERS)
+        _limit_patience(timeout_s)
+        self.api = HfApi(
+            self.endpoint, token=token or False, library_name="hubbot", library_version=__version__
+        )
+
+    def reading(self, call: Callable[[], T], *, repo: str | None = None) -> T:
+        """A read through `api`: errors in hubbot's words, tried again after a passing fault."""
+
+        def once() -> T:
+            with translated(repo=repo):
+                return call()
+
+        return self.patience.with_reads(once)
+
+    def json(self, path: str, *, repo: str | None = None, **asked: Any) -> tuple[Any, str | None]:
+        """A JSON answer and the next page's address, see `Wire.json`; tried again after a passing fault."""
+        return self.patience.with_reads(lambda: self.wire.json(path, repo=repo, **asked))
+
+    def close(self) -> None:
+        self.http.close()
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_timeout_in_force_s: float | None = None
+_timeout_lock = threading.Lock()
+
+
+def _limit_patience(timeout_s: float) -> None:
+    """Give huggingface_hub's client, one for the whole process, the timeout that it does not have."""
+    global _timeout_in_force_s
+    with _timeout_lock:
+        if _timeout_in_force_s == timeout_s:
+            return  # a new factory would close the client that other threads are using
+
+        def factory() -> Any:
+            client = default_client_factory()  # the library's own, for its event hooks
+            client.timeout = hub_httpx.Timeout(timeout_s)
+            return client
+
+        set_client_factory(factory)
+        _timeout_in_force_s = timeout_s

@@ -1,0 +1,276 @@
+"""Fetch: what a repo's weight files hold, and named tensors out of them, by HTTP range.
+
+    contents   sizes and content ids from the API, then each file's header: 8 bytes, N bytes of JSON
+    read       the bytes of the tensors asked for, neighbours together, widened to float32
+
+config.json is never asked for, since that would count as a download of the model, and a pickle is never
+opened. A header is read once per Hub object and counted once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from huggingface_hub.hf_api import RepoFile
+
+from hubbot.errors import (
+    AccessDenied,
+    HubUnavailable,
+    RepoNotFound,
+    ShapeMismatch,
+    TensorNotFound,
+    WeightsError,
+)
+from hubbot.hub.client import Hub
+from hubbot.hub.families import INDEX, weights_of
+from hubbot.hub.ranges import Meter, Place, Span, coalesced, read_span
+from hubbot.records import RemoteFile, Tensors, Upload, Wanted
+from hubbot.weights.dtypes import Floats, widen
+from hubbot.weights.header import PREFIX_BYTES, Header, TensorEntry, header_length, parse_header
+from hubbot.weights.shards import parse_index
+
+PATHS_PER_REQUEST = 500
+_CONTENT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the weight files of an upload hold.
+
+    Args:
+        files: all weight files of the family that is read.
+        shapes: tensor name to shape, over all files.
+        dtypes: tensor name to dtype as stored.
+        bytes_read: body bytes that the headers cost; 0 where they were known already.
+    """
+
+    files: tuple[RemoteFile, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, str]
+    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The weight files, and for a sharded model which of them each tensor lies in."""
+
+    files: Mapping[str, RemoteFile]
+    shard_of: Mapping[str, str] | None
+
+    @property
+    def total(self) -> int:
+        return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file whose header is known, with the bytes that came along: `head` is the file from its start."""
+
+    place: Place
+    header: Header
+    head: bytes
+
+
+def contents(hub: Hub, upload: Upload) -> Contents:
+    """The files, shapes and dtypes of an upload's weights.
+
+    Raises:
+        AccessDenied: the repo is gated, private or disabled; no file of it was asked for.
+        UnsafeFormat: there are only pickles.
+        WeightsError: no weights, or a header that is not believed.
+        HubError: the Hub did not give them.
+    """
+    meter = Meter()
+    family = _family(hub, upload, meter)
+    entries = _entries(hub, upload, family, None, meter)
+    return Contents(
+        files=tuple(family.files.values()),
+        shapes={name: entry.shape for name, (_, entry) in entries.items()},
+        dtypes={name: entry.dtype for name, (_, entry) in entries.items()},
+        bytes_read=meter.bytes_read,
+    )
+
+
+def read(hub: Hub, upload: Upload, wanted: Sequence[Wanted]) -> Tensors:
+    """Named tensors, or their leading rows, as float32.
+
+    Asked for one tensor twice, the call gives the more rows.
+
+    Raises:
+        TensorNotFound: a name that the files have not.
+        ShapeMismatch: a tensor of another shape than the one expected.
+        UnsupportedDtype: a tensor that is not plain numbers.
+        WeightsError: a tensor larger than the Hub object's limit; see also `contents`.
+    """
+    meter = Meter()
+    family = _family(hub, upload, meter)
+    entries = _entries(hub, upload, family, [want.name for want in wanted], meter)
+    parts: dict[str, dict[str, TensorEntry]] = {}
+    opened: dict[str, _Opened] = {}
+    for want in wanted:
+        source, entry = entries[want.name]
+        path = source.place.file.path
+        opened[path] = source
+        part = _part(hub, upload.repo, path, want, entry)
+        asked = parts.setdefault(path, {})
+        if want.name not in asked or part.end > asked[want.name].end:
+            asked[want.name] = part
+    values: dict[str, Floats] = {}
+    for path, asked in parts.items():
+        values |= _widened(opened[path], asked, _read_parts(hub, opened[path], asked.values(), meter))
+    return Tensors(
+        repo=upload.repo,
+        commit=upload.commit,
+        values=values,
+        stored_dtypes={name: entries[name][1].dtype for name in values},
+        files=tuple(family.files[path] for path in sorted(parts)),
+        bytes_read=meter.bytes_read,
+        bytes_stored=family.total,
+        stored_tensors=len(family.shard_of or entries),
+    )
+
+
+# --- which files, and what they hold ----------------------------------------------------------
+
+
+def _family(hub: Hub, upload: Upload, meter: Meter) -> _Family:
+    for state in ("gated", "private", "disabled"):
+        if getattr(upload, state):
+            raise AccessDenied(f"the repo is {state} and left alone", repo=upload.repo)
+    key = (upload.repo, upload.commit)
+    known: _Family | None = hub.cache.get(key)
+    if known is None:
+        known = _find_family(hub, upload, meter)
+        hub.cache.put(key, known)
+    return known
+
+
+def _find_family(hub: Hub, upload: Upload, meter: Meter) -> _Family:
+    lead = weights_of(upload.files, repo=upload.repo)
+    if lead != INDEX:
+        return _Family(_listed(hub, upload, [lead]), None)
+    index = _listed(hub, upload, [lead])[lead]
+    if index.size > hub.max_header_bytes:
+        raise WeightsError(f"an index of {index.size} bytes is not read", repo=upload.repo, file=lead)
+    raw = read_span(hub, Place(upload.repo, upload.commit, index), Span(0, index.size), meter)
+    shard_of = parse_index(raw, files=upload.files, repo=upload.repo, file=lead)
+    return _Family(_listed(hub, upload, sorted(set(shard_of.values()))), shard_of)
+
+
+def _listed(hub: Hub, upload: Upload, paths: list[str]) -> dict[str, RemoteFile]:
+    """Size and content id of files at the upload's commit."""
+    found: dict[str, RemoteFile] = {}
+    for at in range(0, len(paths), PATHS_PER_REQUEST):
+        some = paths[at : at + PATHS_PER_REQUEST]
+        ask = partial(hub.api.get_paths_info, upload.repo, some, revision=upload.commit)
+        infos = hub.reading(ask, repo=upload.repo)
+        found |= {info.path: _remote_file(upload.repo, info) for info in infos if isinstance(info, RepoFile)}
+    for path in paths:
+        if path not in found:
+            raise RepoNotFound("the repo has no such file at its commit", repo=upload.repo, file=path)
+    return found
+
+
+def _remote_file(repo: str, info: RepoFile) -> RemoteFile:
+    content_id = info.lfs.sha256 if info.lfs else info.blob_id
+    if type(info.size) is not int or info.size < 0 or not _CONTENT_ID.fullmatch(str(content_id)):
+        raise HubUnavailable(
+            "the Hub lists a file without size or content id", repo=repo, file=str(info.path)
+        )
+    return RemoteFile(str(info.path), info.size, str(content_id))
+
+
+def _entries(
+    hub: Hub, upload: Upload, family: _Family, names: Iterable[str] | None, meter: Meter
+) -> dict[str, tuple[_Opened, TensorEntry]]:
+    """Where tensors lie: those named, or all. A single file has just one header, so it gives all anyway."""
+    if family.shard_of is None:
+        [file] = family.files.values()
+        source = _open(hub, upload, file, meter)
+        entries = {name: (source, entry) for name, entry in source.header.tensors.items()}
+        for name in names or ():
+            if name not in entries:
+                raise TensorNotFound(repo=upload.repo, file=file.path, tensor=name)
+        return entries
+    entries = {}
+    opened: dict[str, _Opened] = {}
+    for name in family.shard_of if names is None else names:
+        if name not in family.shard_of:
+            raise TensorNotFound(repo=upload.repo, file=INDEX, tensor=name)
+        path = family.shard_of[name]
+        if path not in opened:
+            opened[path] = _open(hub, upload, family.files[path], meter)
+        if name not in opened[path].header.tensors:
+            why = "the index says that it lies here, and it does not"
+            raise TensorNotFound(why, repo=upload.repo, file=path, tensor=name)
+        entries[name] = (opened[path], opened[path].header.tensors[name])
+    return entries
+
+
+def _open(hub: Hub, upload: Upload, file: RemoteFile, meter: Meter) -> _Opened:
+    """Read a file's header, in one request where the guess at its length is good."""
+    key = (upload.repo, upload.commit, file.path)
+    known: _Opened | None = hub.cache.get(key)
+    if known is None:
+        known = _open_anew(hub, Place(upload.repo, upload.commit, file), meter)
+        hub.cache.put(key, known)
+    return known
+
+
+def _open_anew(hub: Hub, place: Place, meter: Meter) -> _Opened:
+    repo, file, size = place.repo, place.file.path, place.file.size
+    # Small beside the file, since the bot is to read little of it; 97% of headers fit in 100 kB.
+    guess = min(size, 100_000, max(4_096, size // 32))
+    head = read_span(hub, place, Span(0, guess), meter)
+    length = header_length(head, file_size=size, limit=hub.max_header_bytes, repo=repo, file=file)
+    end = PREFIX_BYTES + length
+    if end > guess:
+        head += read_span(hub, place, Span(guess, end), meter)
+    header = parse_header(head[PREFIX_BYTES:end], file_size=size, repo=repo, file=file)
+    return _Opened(place, header, head)
+
+
+# --- bytes ------------------------------------------------------------------------------------
+
+
+def _part(hub: Hub, repo: str, path: str, want: Wanted, entry: TensorEntry) -> TensorEntry:
+    """The part of a tensor that is wanted, if it is what the reader expects."""
+    if want.shape is not None and want.shape != entry.shape:
+        why = f"its shape is {entry.shape}, expected {want.shape}"
+        raise ShapeMismatch(why, repo=repo, file=path, tensor=want.name)
+    part = entry.leading(want.rows)
+    if part.nbytes > hub.max_tensor_bytes:
+        why = f"{part.nbytes} bytes are over the limit of {hub.max_tensor_bytes}"
+        raise WeightsError(why, repo=repo, file=path, tensor=want.name)
+    return part
+
+
+def _read_parts(
+    hub: Hub, source: _Opened, parts: Iterable[TensorEntry], meter: Meter
+) -> list[tuple[Span, bytes]]:
+    """The bytes that cover the parts; what came with the header is not asked for again."""
+    known = len(source.head)
+    ahead = [Span(max(part.begin, known), part.end) for part in parts if part.end > known]
+    spans = coalesced(ahead, source.place.file.size)
+    return [(Span(0, known), source.head)] + [
+        (span, read_span(hub, source.place, span, meter)) for span in spans
+    ]
+
+
+def _widened(
+    source: _Opened, parts: Mapping[str, TensorEntry], pieces: Sequence[tuple[Span, bytes]]
+) -> dict[str, Floats]:
+    values = {}
+    for name, part in parts.items():
+        raw = b"".join(
+            piece[max(part.begin - span.begin, 0) : max(part.end - span.begin, 0)] for span, piece in pieces
+        )
+        try:
+            values[name] = widen(raw, part.dtype, part.shape)
+        except WeightsError as error:
+            where = source.place
+            raise type(error)(error.message, repo=where.repo, file=where.file.path, tensor=name) from None
+    return values

@@ -1,0 +1,195 @@
+"""Reading over HTTP with redirects followed by hand.
+
+`resolve` answers with the address of a content server, and that address is a stranger's word: the token
+stays with the endpoint's own origin, https is never left for http, and a Hub out on the network cannot
+send us into this machine's neighbourhood.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import socket
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from hubbot.errors import HubUnavailable, UnsafeRedirect
+from hubbot.hub.faults import from_response, shown, translated
+
+MAX_REDIRECTS = 5
+MAX_REDIRECT_BYTES = 10_000
+MAX_JSON_BYTES = 64_000_000
+"""A page of the listing with cards and file names is a few megabytes."""
+MAX_DEPTH = 64
+_JSON_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+class Wire:
+    """GET and JSON POST against one endpoint.
+
+    Args:
+        endpoint: the Hub's address.
+        token: sent to that address alone; may be empty.
+        user_agent: who we are.
+        timeout_s: patience with connecting, with each piece of an answer and for a place in the pool.
+    """
+
+    def __init__(self, endpoint: str, *, token: str, user_agent: str, timeout_s: float) -> None:
+        self.endpoint, self.timeout_s = endpoint.rstrip("/"), timeout_s
+        self._home = httpx.URL(self.endpoint)
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.Client(
+            headers={"User-Agent": user_agent},
+            timeout=httpx.Timeout(timeout_s),
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+        )
+
+    @contextmanager
+    def opened(
+        self,
+        path: str,
+        *,
+        repo: str | None = None,
+        file: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        accepted: Collection[int] = (),
+    ) -> Iterator[httpx.Response]:
+        """The final answer to a GET, or to a POST of `body` as JSON, its content not yet read.
+
+        Args:
+            path: below the endpoint, or an absolute address.
+            accepted: statuses of 400 and more that are an answer too.
+
+        Raises:
+            UnsafeRedirect: it leads where we do not go, or round in circles.
+            HubError: see `translated`; what the caller's block raises is translated as well.
+        """
+        url = httpx.URL(self.endpoint + path if path.startswith("/") else path)
+        url = url.copy_merge_params(params) if params else url
+        with translated(repo=repo, file=file):
+            response = self._follow(url, headers or {}, body, repo, file)
+            try:
+                if response.status_code >= 400 and response.status_code not in accepted:
+                    raise from_response(response, repo=repo, file=file)
+                yield response
+            finally:
+                response.close()
+
+    def _follow(
+        self, url: httpx.URL, headers: Mapping[str, str], body: Any, repo: str | None, file: str | None
+    ) -> httpx.Response:
+        method = "GET" if body is None else "POST"
+        for _ in range(MAX_REDIRECTS + 1):
+            ours = self._authorization if _origin(url) == _origin(self._home) else {}
+            request = self.http.build_request(method, url, headers={**headers, **ours}, json=body)
+            response = self.http.send(request, stream=True)
+            if not response.has_redirect_location:
+                return response
+            _put_back(response)
+            if body is not None:
+                raise UnsafeRedirect("a POST is not sent on", repo=repo, file=file)
+            target = url.join(response.headers["Location"])
+            if why := refusal(url, target, home=self._home):
+                raise UnsafeRedirect(f"{why}: {shown(str(target))}", repo=repo, file=file)
+            url = target
+        raise UnsafeRedirect(f"more than {MAX_REDIRECTS} redirects", repo=repo, file=file)
+
+    def json(self, path: str, *, repo: str | None = None, **asked: Any) -> tuple[Any, str | None]:
+        """The JSON answer, and the address of the next page where there is one.
+
+        Raises:
+            HubUnavailable: too large, or no JSON.
+            UnsafeRedirect: the next page lies outside the endpoint.
+        """
+        with self.opened(path, repo=repo, **asked) as response:
+            raw = bytearray()
+            for piece in response.iter_bytes():
+                raw += piece
+                if len(raw) > MAX_JSON_BYTES:
+                    raise HubUnavailable(f"an answer over {MAX_JSON_BYTES} bytes", repo=repo)
+            following = response.links.get("next", {}).get("url")
+            if following is None:
+                return _parse(bytes(raw)), None
+            page = response.url.join(following)
+            if _origin(page) != _origin(self._home):
+                raise UnsafeRedirect(f"the next page is elsewhere: {shown(str(page))}", repo=repo)
+            return _parse(bytes(raw)), str(page)
+
+
+def refusal(source: httpx.URL, target: httpx.URL, *, home: httpx.URL) -> str | None:
+    """Why a redirect is not followed; None where it may be.
+
+    Args:
+        source: the address that answered.
+        target: where it points.
+        home: the endpoint. One on loopback may point anywhere on the web, as a test's does.
+    """
+    if target.scheme not in ("http", "https") or not target.host:
+        return "only web addresses are followed"
+    if source.scheme == "https" and target.scheme == "http":
+        return "https is not left for http"
+    if _is_loopback(home.host) or _origin(target) == _origin(home) or _is_public(target.host):
+        return None
+    return "private addresses are not visited"
+
+
+def _parse(raw: bytes) -> Any:
+    """JSON of any depth. One card of a thousand brackets must not hide the page that lists it."""
+    try:
+        return json.loads(raw)
+    except RecursionError:
+        return json.loads(_pruned(raw))
+
+
+def _pruned(raw: bytes) -> bytes:
+    """The same JSON with `null` for whatever lies deeper than MAX_DEPTH."""
+    kept, depth, done = bytearray(), 0, 0
+    for found in _JSON_STRUCTURE.finditer(raw):
+        mark = found[0]
+        if mark in b"[{":
+            if depth == MAX_DEPTH:
+                kept += raw[done : found.start()] + b"null"
+            depth += 1
+        elif mark in b"]}":
+            depth -= 1
+            if depth == MAX_DEPTH:
+                done = found.end()
+    return bytes(kept + raw[done:])
+
+
+def _put_back(response: httpx.Response) -> None:
+    """End with a redirect; its connection can be used again if the few words that it says are read."""
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) <= MAX_REDIRECT_BYTES:
+        response.read()
+    response.close()
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_public(host: str) -> bool:
+    """Whether every address of a host is out on the Internet."""
+    try:
+        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+    except OSError:
+        # No such name here. Behind a proxy that is usual, and without one the request fails by itself.
+        return True
+    addresses = [ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
+    return all((getattr(at, "ipv4_mapped", None) or at).is_global for at in addresses)
