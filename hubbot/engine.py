@@ -20,7 +20,7 @@ from hubbot.errors import EngineError
 from hubbot.records import ExpertInfo, Reading, Tensors
 
 if TYPE_CHECKING:
-    from hubbot.experts.artifact import Expert
+    from hubbot.experts.expert import Expert
 
 _device = "cpu"  # the worker's own; set once by _start
 

@@ -38,7 +38,7 @@ from hubbot.records import (
 )
 from hubbot.store.store import Store
 from hubbot.trees.declared import trace
-from hubbot.trees.forest import Forest
+from hubbot.trees.forest import Forest, decide
 
 log = logging.getLogger(__name__)
 
@@ -110,17 +110,19 @@ def place(upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: F
         contents: what the weight files hold; None where they cannot be read.
     """
     lineage = trace(upload, _lookup(hub), known_roots=forest.names)
-    wanted = forest.wanted(contents.shapes) if contents else ()
+    if contents is None:
+        return decide(upload, lineage, None)
+    wanted = forest.wanted(contents.shapes)
     if not wanted:
-        return forest.decide(upload, lineage, None)
+        return replace(decide(upload, lineage, None), bytes_read=contents.bytes_read)
     try:
         rows = tensors.read(hub, upload, wanted)
     except WeightsError as error:
         unread = Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}")
-        placement = forest.decide(upload, lineage, None)
+        placement = decide(upload, lineage, None)
         return replace(placement, evidence=(*placement.evidence, unread))
-    placement = forest.decide(upload, lineage, forest.recover(rows))
-    return replace(placement, bytes_read=rows.bytes_read)
+    placement = decide(upload, lineage, forest.recover(rows))
+    return replace(placement, bytes_read=contents.bytes_read + rows.bytes_read)
 
 
 def fetch(upload: Upload, expert: ExpertInfo, hub: Hub) -> Tensors:

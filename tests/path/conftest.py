@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from ast import literal_eval
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from stage import Child, all_children, settings_for
 
-from hubbot.demo.world import MODELS, TOKENS, build
-from hubbot.localhub.repos import Repos
+from hubbot.app import open_reader
+from hubbot.demo.world import TOKENS, build
 from hubbot.localhub.server import Server
-from hubbot.settings import Settings, load
-from hubbot.weights.local import read_metadata
-
-TOKEN = next(iter(TOKENS))
-
-
-@dataclass(frozen=True)
-class Child:
-    """A model of the demo with the truth about it, which the bot never gets to see."""
-
-    repo: str
-    root: str
-    folder: Path
-    declared: bool
-
-    @property
-    def digits(self) -> set[str]:
-        words = "zero one two three four five six seven eight nine".split()
-        chosen = literal_eval(read_metadata(self.folder / "model.safetensors")["dataset_chosen_targets"])
-        return {words[int(digit)] for digit in chosen}
-
-
-def all_children() -> list[Child]:
-    index = json.loads((MODELS / "index.json").read_text())
-    return [
-        Child(entry["repo"], entry["root"], MODELS / entry["folder"], entry["declared"])
-        for entry in index
-        if entry["split"] == "test"
-    ]
+from hubbot.records import Reading
+from hubbot.rounds import consult
 
 
 @pytest.fixture(scope="session")
@@ -69,18 +39,8 @@ def hub(tmp_path) -> Iterator[Server]:
         yield server
 
 
-def upload(repos: Repos, repo: str, files: dict[str, bytes | Path]) -> str:
-    """A new repo with these files; its commit."""
-    repos.create(repo)
-    return repos.commit(repo, files)
-
-
-def files_of(child: Child, **instead: bytes) -> dict[str, bytes | Path]:
-    """All files of a child, some of them replaced."""
-    return {path.name: path for path in child.folder.iterdir()} | {
-        name.replace("_", "."): content for name, content in instead.items()
-    }
-
-
-def settings_for(server: Server, home: Path, **more: object) -> Settings:
-    return load({}, endpoint=server.endpoint, token=TOKEN, home=str(home), device="cpu", **more)
+@pytest.fixture(scope="session")
+def demo_readings(demo_hub, children, tmp_path_factory) -> dict[str, Reading]:
+    """What the experts say of the demo's children, asked once."""
+    with open_reader(settings_for(demo_hub, tmp_path_factory.mktemp("home"))) as reader:
+        return {child.repo: consult(reader, child.repo)[1] for child in children}

@@ -1,0 +1,168 @@
+"""The bot's main job over the demo's whole world, once; then everything that may be asked of the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from huggingface_hub import HfApi
+from stage import TOKEN, settings_for
+
+from hubbot.app import open_bot, open_store
+from hubbot.demo.world import MODELS, TOKENS, build
+from hubbot.experts.artifact import trained_on
+from hubbot.experts.router import shipped
+from hubbot.localhub.server import Server
+from hubbot.records import How, SuggestionState
+from hubbot.rounds import follow, poll
+from hubbot.settings import Settings
+
+REASONS = {
+    "old-habits/vit-2021": "not-readable-safely",
+    "members-only/vit-private-data": "gated",
+    "bitrot/vit-bad-sector": "corrupt-header",
+    "flaky-uplink/vit-half-uploaded": "truncated-file",
+    "newlab/liquid-mixer": "unplaced",
+    "tiny-tuners/vit-lora-r4": "adapter",
+    "bits-and-pieces/vit-int8": "unsupported-dtype",
+    "loop-lab/chicken": "unplaced",
+    "loop-lab/egg": "unplaced",
+    "sentence-transformers/all-MiniLM-L6-v2": "no-expert",
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Iterator[tuple[Server, Settings]]:
+    """A Hub that the bot has polled once, in mode auto, and its settings."""
+    folder = tmp_path_factory.mktemp("poll")
+    with Server(folder / "hub", tokens=TOKENS) as server:
+        build(server.repos)
+        settings = settings_for(server, folder, mode="auto")
+        with open_bot(settings) as bot:
+            poll(bot)
+        yield server, settings
+
+
+@pytest.fixture(scope="module")
+def store(world):
+    with open_store(world[1], read_only=True) as opened:
+        yield opened
+
+
+def test_every_upload_came_to_its_end(world, store):
+    listed = {model.id for model in HfApi(world[0].endpoint, token=TOKEN).list_models()}
+    assert len(listed) >= 40
+    assert {reading.repo for reading in store.readings()} == listed
+    assert store.counts()["uploads"] == len(listed)
+
+
+@pytest.mark.parametrize(("repo", "code"), REASONS.items())
+def test_troublemakers_end_with_a_reason_of_their_own(store, repo, code):
+    reading = store.reading(repo)
+    assert reading.abstention.code == code
+    assert not reading.predictions
+    if code not in ("unplaced", "no-expert", "adapter"):
+        assert repo in reading.abstention.text
+
+
+def test_children_are_placed_by_card_or_by_weights(store, children):
+    for child in children:
+        placement = store.placement(child.repo)
+        assert placement.tree == child.root
+        assert placement.how is (How.BOTH if child.declared else How.RECOVERED)
+    assert {child.declared for child in children} == {True, False}
+
+
+def test_roots_are_not_taken_for_children(store, children):
+    for root in {child.root for child in children}:
+        assert store.placement(root).how is How.ROOT
+        assert not store.reading(root).recognised
+
+
+def test_the_readings_are_right_far_more_often_than_wrong(store, children):
+    right = wrong = 0
+    for child in children:
+        recognised = {p.label for p in store.reading(child.repo).recognised}
+        right += len(recognised & child.digits)
+        wrong += len(recognised - child.digits)
+    assert right > 5 * wrong, (right, wrong)
+    assert right > len(children), "the experts say next to nothing"
+
+
+def test_little_is_read(store):
+    counts = store.counts()
+    assert 0 < counts["bytes_read"] < 0.15 * counts["bytes_stored"]
+
+
+def test_reading_is_no_download(world):
+    for model in HfApi(world[0].endpoint, token=TOKEN).list_models(expand=["downloads"]):
+        assert model.downloads == 0
+
+
+def test_no_demo_model_was_learned_from():
+    index = json.loads((MODELS / "index.json").read_text())
+    shown = {entry["sha256"] for entry in index if entry["split"] == "test"}
+    assert len(shown) >= 30
+    for folder in shipped():
+        hashes = trained_on(folder)
+        assert shown.isdisjoint({h for split, listed in hashes.items() for h in listed}), folder
+        assert len(hashes["train"]) > 50
+
+
+def test_one_pull_request_adds_tags_and_nothing_else(world, store):
+    api = HfApi(world[0].endpoint, token=TOKEN)
+    opened = store.suggestions(SuggestionState.OPEN)
+    assert opened
+    for suggestion in opened:
+        number = int(suggestion.pull_request.rsplit("/", 1)[1])
+        details = api.get_discussion_details(suggestion.repo, number)
+        assert details.is_pull_request
+        assert details.author == "hubbot"
+        lines = [
+            line for line in details.diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")
+        ]
+        assert lines
+        assert all(line.startswith("+") for line in lines), details.diff
+        assert [line[1:] for line in lines] == [line.rstrip("\n") for line in suggestion.added]
+
+
+def test_who_said_no_is_left_alone(store):
+    assert "hubbot: false" in store.suggestion("please-do-not/vit-quiet").reason
+    assert store.suggestion("please-do-not/vit-quiet").state is SuggestionState.REFUSED
+
+
+def test_a_card_that_cannot_be_edited_safely_is_refused_with_the_reason(store):
+    suggestion = store.suggestion("copy-paste/vit-two-tag-lists")
+    assert suggestion.state is SuggestionState.REFUSED
+    assert "tags" in suggestion.reason
+
+
+def pull_requests(server: Server) -> dict[str, int]:
+    api = HfApi(server.endpoint, token=TOKEN)
+    return {
+        model.id: len([*api.get_repo_discussions(model.id, discussion_type="pull_request")])
+        for model in api.list_models()
+        if not model.gated
+    }
+
+
+def test_running_twice_opens_nothing_twice(world, store):
+    server, settings = world
+    before = pull_requests(server), store.counts()
+    events = []
+    with open_bot(settings, watch=events.append) as bot:
+        poll(bot)
+        follow(bot)
+    assert events == []
+    assert (pull_requests(server), store.counts()) == before
+
+
+def test_a_bot_that_forgot_everything_still_opens_nothing_twice(world, tmp_path):
+    """The Hub is asked for earlier pull requests, so that even a lost database spams nobody."""
+    server, _ = world
+    before = pull_requests(server)
+    with open_bot(settings_for(server, tmp_path, mode="auto")) as bot:
+        poll(bot)
+        assert bot.store.counts()["pull_requests"] == 0
+    assert pull_requests(server) == before

@@ -1,0 +1,123 @@
+"""`hubbot run` as an admin runs it: a process that watches, is stopped in the middle, and goes on later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from stage import TOKEN, files_of, settings_for, upload
+
+from hubbot.app import open_store, order
+from hubbot.errors import HubbotError, StoreLocked
+
+HUBBOT = Path(sys.executable).parent / "hubbot"
+
+
+@contextmanager
+def running(home: Path, endpoint: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBOT_", "HF_"))}
+    environ |= {"HUBBOT_HOME": str(home), "HUBBOT_ENDPOINT": endpoint, "HUBBOT_TOKEN": TOKEN}
+    environ |= {"HUBBOT_POLL_INTERVAL_S": "0.3", "HUBBOT_DEVICE": "cpu", **more}
+    process = subprocess.Popen(
+        [HUBBOT, "run"], env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def count(settings, what: str) -> int:
+    try:
+        with open_store(settings, read_only=True) as store:
+            return store.counts()[what]
+    except HubbotError:
+        return 0  # the bot has not made it yet
+
+
+def wait_for(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.1)
+
+
+def test_it_watches_takes_orders_and_stops_on_sigterm(hub, tmp_path, children):
+    settings = settings_for(hub, tmp_path)
+    upload(hub.repos, children[0].repo, files_of(children[0]))
+    with running(tmp_path, hub.endpoint) as bot:
+        wait_for(lambda: count(settings, "readings") == 1)
+        upload(hub.repos, children[1].repo, files_of(children[1]))
+        wait_for(lambda: count(settings, "readings") == 2)
+        told = order(settings, "tree rerun", {"root": children[0].root}, "somebody")
+        assert "handed to the running bot" in told
+        with open_store(settings, read_only=True) as store:
+            wait_for(lambda: store.commands()[0].finished_at is not None)
+            assert "2 uploads" in store.commands()[0].outcome
+            assert store.commands()[0].by == "somebody"
+        bot.send_signal(signal.SIGTERM)
+        out, err = bot.communicate(timeout=30)
+    assert bot.returncode == 0, err
+    assert "stopped; 2 uploads noticed" in out
+    assert "Traceback" not in err
+    assert TOKEN not in out + err
+
+
+def test_stopped_in_the_middle_it_loses_nothing(hub, tmp_path, children):
+    for child in children[:12]:
+        upload(hub.repos, child.repo, files_of(child))
+    settings = settings_for(hub, tmp_path)
+    hub.faults.add("latency", seconds=0.3)
+    with running(tmp_path, hub.endpoint, HUBBOT_BATCH_SIZE="2", HUBBOT_FETCH_THREADS="2") as bot:
+        wait_for(lambda: count(settings, "readings") >= 2)
+        bot.send_signal(signal.SIGTERM)
+        assert bot.wait(timeout=30) == 0
+    midway = count(settings, "readings")
+    assert 2 <= midway < 12, "it was not stopped in the middle"
+    hub.faults.clear()
+    with running(tmp_path, hub.endpoint) as bot:
+        wait_for(lambda: count(settings, "readings") == 12)
+        bot.send_signal(signal.SIGTERM)
+        assert bot.wait(timeout=30) == 0
+
+
+def test_killed_it_loses_nothing(hub, tmp_path, children):
+    for child in children[:8]:
+        upload(hub.repos, child.repo, files_of(child))
+    settings = settings_for(hub, tmp_path)
+    with running(tmp_path, hub.endpoint, HUBBOT_BATCH_SIZE="2") as bot:
+        wait_for(lambda: count(settings, "readings") >= 1)
+        bot.kill()
+    with running(tmp_path, hub.endpoint) as bot:
+        wait_for(lambda: count(settings, "readings") == 8)
+
+
+def test_passing_faults_of_the_hub_pass(hub, tmp_path, children):
+    for child in children[:6]:
+        upload(hub.repos, child.repo, files_of(child))
+    settings = settings_for(hub, tmp_path)
+    for kind in ("error", "rate-limit", "cut"):
+        hub.faults.add(kind, probability=0.15)
+    with running(tmp_path, hub.endpoint, HUBBOT_HTTP_RETRIES="1") as bot:
+        wait_for(lambda: count(settings, "readings") == 6, seconds=90)
+        assert bot.poll() is None
+    assert count(settings, "abstentions") == 0
+
+
+def test_a_second_bot_says_so_and_stops(hub, tmp_path):
+    with running(tmp_path, hub.endpoint), open_store(settings_for(hub, tmp_path)) as store:
+        wait_for(lambda: store.locked_by() is not None)
+        with running(tmp_path, hub.endpoint) as second:
+            _, err = second.communicate(timeout=30)
+        assert second.returncode == 1
+        assert "error: " in err
+        with pytest.raises(StoreLocked), store.lock("a third"):
+            pass
