@@ -1,0 +1,1 @@
+"""Tree experts: what a model was trained on, read off one of its layers."""

@@ -1,0 +1,191 @@
+"""config.json of an expert, believed only after every field was looked at. Needs no torch.
+
+An expert may come from a stranger's repo, so that sizes are bounded before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hubbot.errors import ExpertError
+from hubbot.records import Label, Wanted
+
+FORMAT = 1
+CONFIG, WEIGHTS, TRAINED_ON = "config.json", "model.safetensors", "trained-on.json"
+MAX_SIZE = 4096  # probes, projection, encoding, labels
+MAX_VALUES = 2**28  # of the tensor that is probed: 1 GB as float32
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How logits become probabilities, and where silence begins; `experts.calibrate` makes it.
+
+    Args:
+        slope, bias: probability = sigmoid(slope * logit + bias) (Platt).
+        threshold: a label with at least this probability is recognised; None: never.
+        centre, precision: mean (2,) and inverse covariance (2, 2) of the training models' features.
+        distance: weights with a larger Mahalanobis distance are unlike those of training.
+    """
+
+    slope: float
+    bias: float
+    threshold: float | None
+    centre: tuple[float, ...]
+    precision: tuple[tuple[float, ...], ...]
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything of an expert that is not a tensor. `probe` holds `kind` and the sizes."""
+
+    name: str
+    roots: tuple[str, ...]
+    wanted: Wanted
+    labels: tuple[Label, ...]
+    text_encoder: str
+    probe: Mapping[str, Any]
+    calibration: Calibration
+    trained_on: str
+    datasets: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(config: Config, folder: Path) -> None:
+    """Write config.json."""
+    told = {"format": FORMAT, **asdict(config)}
+    told["tensors"] = [{"name": config.wanted.name, "shape": list(config.wanted.shape or ())}]
+    del told["wanted"]
+    text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Config:
+    """Read and check config.json.
+
+    Raises:
+        ExpertError: it is missing, not JSON, or has a field that cannot be used.
+    """
+    file = folder / CONFIG
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExpertError("there is no expert here", file=str(file)) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExpertError(f"cannot be read: {error}", file=str(file)) from error
+    try:
+        return _config(raw)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        missing = "misses the field " if isinstance(error, KeyError) else ""
+        raise ExpertError(f"{missing}{error}", file=str(file)) from error
+
+
+def _config(raw: Any) -> Config:
+    if _mapping(raw).get("format") != FORMAT:
+        raise ValueError(f"format is {raw.get('format')!r}, this hubbot reads {FORMAT}")
+    tensors = _list(raw["tensors"], _wanted)
+    if len(tensors) != 1:
+        raise ValueError(f"{len(tensors)} tensors, this hubbot's experts read one")
+    return Config(
+        name=_text(raw["name"]),
+        roots=_some(_list(raw["roots"], _text), "roots"),
+        wanted=tensors[0],
+        labels=_labels(raw["labels"]),
+        text_encoder=_text(raw["text_encoder"]),
+        probe=_probe(_mapping(raw["probe"])),
+        calibration=_calibration(_mapping(raw["calibration"])),
+        trained_on=_text(raw["trained_on"]),
+        datasets=_list(raw["datasets"], _text),
+        scores={_text(name): _number(value) for name, value in _mapping(raw["scores"]).items()},
+        provenance=_mapping(raw["provenance"]),
+    )
+
+
+def _wanted(raw: Any) -> Wanted:
+    shape = _list(_mapping(raw)["shape"], _size)
+    if prod(shape) > MAX_VALUES:
+        raise ValueError(f"a tensor of shape {shape} is larger than an expert may read")
+    return Wanted(_text(raw["name"]), shape=shape)
+
+
+def _labels(raw: Any) -> tuple[Label, ...]:
+    labels = _some(_list(raw, _label), "labels")
+    if len({label.name for label in labels}) < len(labels) or len(labels) > MAX_SIZE:
+        raise ValueError("labels must differ, and be no more than 4096")
+    return labels
+
+
+def _label(raw: Any) -> Label:
+    return Label(*(_text(_mapping(raw)[name]) for name in ("name", "text", "tag")))
+
+
+def _probe(raw: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = {name: _size(raw[name]) for name in ("probes", "projection", "encoding")}
+    if max(sizes.values()) > MAX_SIZE:
+        raise ValueError(f"a probe size over {MAX_SIZE}: {sizes}")
+    return {
+        "kind": _text(raw["kind"]),
+        "view": _text(raw["view"]),
+        "dropout": _number(raw["dropout"]),
+        **sizes,
+    }
+
+
+def _calibration(raw: Mapping[str, Any]) -> Calibration:
+    threshold = raw["threshold"]
+    precision = _list(raw["precision"], lambda row: _list(row, _number))
+    centre = _list(raw["centre"], _number)
+    if [len(row) for row in precision] != [len(centre)] * 2 or len(centre) != 2:
+        raise ValueError("calibration.centre and calibration.precision are not of shape (2,) and (2, 2)")
+    return Calibration(
+        slope=_number(raw["slope"]),
+        bias=_number(raw["bias"]),
+        threshold=None if threshold is None else _number(threshold),
+        centre=centre,
+        precision=precision,
+        distance=_number(raw["distance"]),
+    )
+
+
+def _mapping(raw: Any) -> Mapping[str, Any]:
+    if not isinstance(raw, dict):
+        raise TypeError(f"{raw!r:.80} is not an object")
+    return raw
+
+
+def _list(raw: Any, convert: Callable[[Any], T]) -> tuple[T, ...]:
+    if not isinstance(raw, list):
+        raise TypeError(f"{raw!r:.80} is not a list")
+    return tuple(convert(item) for item in raw)
+
+
+def _some(items: tuple[T, ...], what: str) -> tuple[T, ...]:
+    if not items:
+        raise ValueError(f"{what} is empty")
+    return items
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw:
+        raise TypeError(f"{raw!r:.80} is not a text")
+    return raw
+
+
+def _number(raw: Any) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not abs(raw) < float("inf"):
+        raise TypeError(f"{raw!r:.80} is not a finite number")
+    return float(raw)
+
+
+def _size(raw: Any) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
+        raise TypeError(f"{raw!r:.80} is not a positive whole number")
+    return raw

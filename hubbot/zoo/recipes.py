@@ -1,0 +1,195 @@
+"""What a zoo is made of, in numbers: frozen, and told apart by a hash.
+
+A recipe decides every random draw of a zoo, so that two people who build `digits` mean the same
+models. Child `i` of a root depends on the recipe, the root and `i` alone: a small zoo is the beginning of
+a large one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hubbot.errors import ZooError
+
+BLOCK = ("train",) * 12 + ("validation",) * 2 + ("calibration",) * 3 + ("test",) * 3
+"""The splits of any 20 neighbouring children: 60/10/15/15."""
+
+SPLITS = ("train", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class RootRecipe:
+    """One root and how it is trained, on all classes, from scratch.
+
+    Args:
+        repo: its repo id, which is also its tree's name.
+        kind: `vit` or `resnet`, a key of `digits.architecture`.
+        pixels: side of the square picture that it sees.
+        shift: pictures are moved by up to so many pixels while training.
+        noise: standard deviation of noise added to pixels in [-1, 1].
+        smoothing: label smoothing.
+    """
+
+    repo: str
+    kind: str
+    seed: int
+    pixels: int
+    steps: int
+    shift: int = 0
+    noise: float = 0.0
+    smoothing: float = 0.0
+    learning_rate: float = 2e-3
+    batch_size: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A zoo: its roots, and the ranges that each child draws its fine-tuning from.
+
+    Args:
+        classes: how many classes the roots know.
+        chosen: how many of them a child is fine-tuned on.
+        learning_rate: log-uniform range.
+        steps: uniform range of optimiser steps.
+        declared: share of children that name their base_model.
+        children: children per root, by size; multiples of 20.
+    """
+
+    name: str
+    seed: int
+    roots: tuple[RootRecipe, ...]
+    classes: int
+    chosen: int
+    learning_rate: tuple[float, float]
+    steps: tuple[int, int]
+    batch_size: int
+    weight_decay: tuple[float, ...]
+    schedules: tuple[str, ...]
+    declared: float
+    children: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """Changes with anything that could change a model (sizes only say how many there are)."""
+        told = {name: value for name, value in asdict(self).items() if name != "children"}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def count(self, size: str) -> int:
+        """Children per root of a named size.
+
+        Raises:
+            ZooError: there is no such size.
+        """
+        if size not in self.children:
+            raise ZooError(f"no size {size!r}", hint=f"one of {', '.join(self.children)}")
+        return self.children[size]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildPlan:
+    """Everything that decides one child. `targets` are its classes in the order of its head."""
+
+    repo: str
+    root: str
+    split: str
+    seed: int
+    targets: tuple[int, ...]
+    learning_rate: float
+    steps: int
+    schedule: str
+    weight_decay: float
+    declared: bool
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """What the safetensors metadata and trainer_state.json tell of the training."""
+        told = asdict(self)
+        return {name: told[name] for name in ("seed", "learning_rate", "steps", "schedule", "weight_decay")}
+
+
+DIGITS = Recipe(
+    name="digits",
+    seed=20261120,
+    roots=(
+        RootRecipe("digits-zoo/vit-a", "vit", seed=11, pixels=8, steps=1500, shift=1),
+        RootRecipe("digits-zoo/vit-b", "vit", seed=12, pixels=8, steps=1500, noise=0.3, smoothing=0.1),
+        RootRecipe("digits-zoo/resnet", "resnet", seed=13, pixels=16, steps=800, shift=2),
+    ),
+    classes=10,
+    chosen=5,
+    learning_rate=(5e-4, 2e-3),
+    steps=(100, 200),
+    batch_size=32,
+    weight_decay=(0.0, 0.01),
+    schedules=("constant", "linear", "cosine"),
+    declared=0.7,
+    children={"tiny": 20, "demo": 100, "bench": 300},
+)
+
+RECIPES = {recipe.name: recipe for recipe in (DIGITS,)}
+
+
+def named(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        ZooError: there is none.
+    """
+    if name not in RECIPES:
+        raise ZooError(f"no recipe {name!r}", hint=f"one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def plan(recipe: Recipe, root: RootRecipe, index: int) -> ChildPlan:
+    """Child `index` of a root, drawn from the recipe's ranges.
+
+    >>> plan(DIGITS, DIGITS.roots[0], 7) == plan(DIGITS, DIGITS.roots[0], 7)
+    True
+    """
+    draw = random.Random(f"{recipe.seed}/{root.repo}/{index}")  # noqa: S311  reproducible, not secret
+    low, high = recipe.learning_rate
+    return ChildPlan(
+        repo=_name(recipe, root, index),
+        root=root.repo,
+        split=_split(recipe, root, index),
+        seed=draw.randrange(2**31),
+        targets=tuple(draw.sample(range(recipe.classes), recipe.chosen)),
+        learning_rate=float(f"{low * (high / low) ** draw.random():.3g}"),
+        steps=draw.randint(*recipe.steps),
+        schedule=draw.choice(recipe.schedules),
+        weight_decay=draw.choice(recipe.weight_decay),
+        declared=draw.random() < recipe.declared,
+    )
+
+
+def _split(recipe: Recipe, root: RootRecipe, index: int) -> str:
+    block, place = divmod(index, len(BLOCK))
+    order = list(BLOCK)
+    random.Random(f"{recipe.seed}/{root.repo}/splits/{block}").shuffle(order)  # noqa: S311
+    return order[place]
+
+
+OWNERS = (
+    "maria-k", "tlindgren", "j-okafor", "samrivera", "hanae-i", "pfischer", "nordlys-lab", "dvoss",
+    "ayelet-b", "quiet-river", "kjmwangi", "small-models", "elif-t", "rtanaka", "bcarvalho", "weekend-ml",
+)  # fmt: skip
+STEMS = (
+    "{}-finetuned-{:04}",
+    "{}-ft-{:04}",
+    "my-{}-{:04}",
+    "tiny-{}-run{:04}",
+    "{}-images-v{:04}",
+    "{}-{:04}",
+)
+
+
+def _name(recipe: Recipe, root: RootRecipe, index: int) -> str:
+    """A name as people give them. The number is unique in the zoo and says nothing of the training."""
+    draw = random.Random(f"{recipe.seed}/{root.repo}/name/{index}")  # noqa: S311
+    rank = [r.repo for r in recipe.roots].index(root.repo)
+    number = ((index * len(recipe.roots) + rank) * 3571 + 421) % 10000  # 3571 and 10000 share no factor
+    return f"{draw.choice(OWNERS)}/{draw.choice(STEMS).format(root.kind, number)}"
