@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from hubbot.pipeline import Bot, Event, Reader
     from hubbot.store.store import Store
 
-DEFAULT_ENCODER = "sentence:all-MiniLM-L6-v2"
-
 
 @dataclass(frozen=True, slots=True)
 class Telling:
@@ -201,9 +199,10 @@ def checks(settings: Settings) -> Mapping[str, Callable[[], str]]:
             return f"computes on {engine.resolved_device()}"
 
     def words() -> str:
+        from hubbot.encoders.loading import OFFLINE_DEFAULT
         from hubbot.encoders.loading import load as load_encoder
 
-        encoder = load_encoder(DEFAULT_ENCODER)
+        encoder = load_encoder(OFFLINE_DEFAULT)
         return f"{encoder.name}, {encoder.dimension} dimensions"
 
     return {"hub": hub, "database": store, "experts": minds, "worker": worker, "text encoder": words}
@@ -243,4 +242,4 @@ def open_library(database: str | None = None) -> Library:
     if database and "://" not in database:
         database = f"sqlite:///{database}"
     settings = load(database_url=database)
-    return Library(open_store(settings, read_only=True), load_encoder)
+    return Library(open_store(settings, read_only=True), load_encoder, endpoint=settings.endpoint)

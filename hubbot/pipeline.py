@@ -3,9 +3,9 @@
     notice ──► place ──► fetch ──► probe ──► record ──┬──► suggest ──► pull request
                                                       └──► index ───► text search
 
-Seven short functions, each taking and giving the records of `hubbot.records`. `hubbot.rounds` leads
-uploads through them. Nothing here keeps state: that lives in the store, and every step may be done
-twice without anybody seeing it twice.
+Short functions, each taking and giving the records of `hubbot.records`; `hubbot.rounds` leads uploads
+through them. `index` alone is elsewhere: `hubbot.library` follows what is recorded. Nothing here keeps
+state: that lives in the store, and every step may be done twice without anybody seeing it twice.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Bot:
         return self.reader.hub
 
 
-# --- the seven steps --------------------------------------------------------------------------
+# --- the steps ------------------------------------------------------------------------------
 
 
 def notice(hub: Hub, since: datetime | None, limit: int | None) -> list[Upload]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -43,15 +44,15 @@ def demo(
         if json:
             emit({**outcome.counts, "seconds": outcome.seconds, "database": str(outcome.database)})
         if not headless:
-            _open_space(outcome.database, port)
+            _open_space(outcome.database, server.endpoint, port)
 
 
-def _open_space(database: Path, port: int) -> None:
+def _open_space(database: Path, endpoint: str, port: int) -> None:
     say()
     say("the Space starts; stop it with Ctrl-C", style="bold")
     command = [sys.executable, "-m", "space", "--database", f"sqlite:///{database}", "--port", str(port)]
     try:
-        subprocess.run(command, check=False)
+        subprocess.run(command, env={**os.environ, "HUBBOT_ENDPOINT": endpoint}, check=False)
     except KeyboardInterrupt:
         say("stopped")
 

@@ -6,18 +6,19 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from huggingface_hub import HfApi, set_client_factory
 from huggingface_hub.utils import httpx as hub_httpx  # type: ignore[attr-defined]
 from huggingface_hub.utils._http import default_client_factory
 
-from hubbot import __version__
 from hubbot.hub.faults import translated
 from hubbot.hub.patience import Patience
 from hubbot.hub.wire import Wire
 
 T = TypeVar("T")
+VERSION = version("hubbot")
 CACHED_HEADERS = 256
 """Entries, each a header and at most 100 kB of what follows it."""
 
@@ -70,12 +71,12 @@ class Hub:
         self.endpoint = endpoint.rstrip("/")
         self.max_header_bytes, self.max_tensor_bytes = max_header_bytes, max_tensor_bytes
         self.patience = Patience(retries, sleep)
-        self.wire = Wire(self.endpoint, token=token, user_agent=f"hubbot/{__version__}", timeout_s=timeout_s)
+        self.wire = Wire(self.endpoint, token=token, user_agent=f"hubbot/{VERSION}", timeout_s=timeout_s)
         self.http = self.wire.http
         self.cache = Cache(CACHED_HEADERS)
         _limit_patience(timeout_s)
         self.api = HfApi(
-            self.endpoint, token=token or False, library_name="hubbot", library_version=__version__
+            self.endpoint, token=token or False, library_name="hubbot", library_version=VERSION
         )
 
     def reading(self, call: Callable[[], T], *, repo: str | None = None) -> T:
