@@ -1,22 +1,28 @@
-"""A Hub on loopback and a door to it."""
+"""A Hub on loopback, empty for every test, and a door to it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 
 from hubbot.hub.client import Hub
 from hubbot.localhub.server import Exchange, Server
 
 
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("hub")) as server:
+        yield server
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path / "hub") as running:
-        yield running
+def server(running: Server) -> Server:
+    running.faults.clear()
+    for repo in running.repos.all():
+        running.repos.delete(repo.id)
+    return running
 
 
 @pytest.fixture
@@ -26,34 +32,47 @@ def hub(server: Server) -> Iterator[Hub]:
 
 
 class Seen:
-    """What the server has answered, asked for only when it has written everything down.
+    """What the server has answered since the last `clear`.
 
-    An exchange is logged after its last byte was sent, so a quick client looks too early. The marker is
-    answered by the same loop after all that came before it.
+    An exchange is written down after its last byte was sent, so a quick client would look too early.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self.clear()
 
     def __call__(self) -> list[Exchange]:
-        httpx.get(self._server.endpoint + "/marker")
-        while not any(exchange.path == "/marker" for exchange in list(self._server.log)):
-            time.sleep(0.001)
-        kept = [exchange for exchange in list(self._server.log) if exchange.path != "/marker"]
-        self._server.log.clear()
-        self._server.log.extend(kept)
-        return kept
+        """All of it, once the server has been quiet for a moment."""
+        before = -1
+        while before != len(self._server.log):
+            before = len(self._server.log)
+            time.sleep(0.03)
+        return list(self._server.log)
 
     def clear(self) -> None:
         self()
         self._server.log.clear()
 
-    def body_bytes(self) -> int:
-        """Bytes of file contents that were sent."""
-        return sum(exchange.bytes_sent for exchange in self() if not exchange.path.startswith("/api/"))
+    def sent(self, expected: int) -> bool:
+        """Whether so many bytes of file contents were sent."""
+        return self._comes_true(lambda: sum(at.bytes_sent for at in self() if _is_file(at)) == expected)
 
     def on_cdn(self) -> list[Exchange]:
-        return [exchange for exchange in self() if self._server.cdn_endpoint.endswith(f":{exchange.port}")]
+        self._comes_true(lambda: bool(self._cdn()))
+        return self._cdn()
+
+    def _cdn(self) -> list[Exchange]:
+        return [at for at in self() if self._server.cdn_endpoint.endswith(f":{at.port}")]
+
+    def _comes_true(self, holds: Callable[[], bool]) -> bool:
+        until = time.monotonic() + 5
+        while not holds() and time.monotonic() < until:
+            pass
+        return holds()
+
+
+def _is_file(at: Exchange) -> bool:
+    return at.path.startswith("/api/resolve-cache/") or not at.path.startswith("/api/")
 
 
 @pytest.fixture
