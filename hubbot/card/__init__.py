@@ -1,0 +1,1 @@
+"""README text in, README text out."""

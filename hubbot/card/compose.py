@@ -1,0 +1,151 @@
+"""The words of a pull request, and the suggestion that carries them.
+
+Owners have thanked bots for one change, for saying how a value was found and how sure it is, and for
+naming who runs them; so that is what the text says, and how to make it stop. Names come from strangers:
+they are shown as code, without control characters, and can neither format the text nor mention anybody.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hubbot.card.front_matter import Edit, add_tags, opted_out
+from hubbot.errors import CardError
+from hubbot.records import ExpertInfo, Prediction, Reading, Suggestion, SuggestionState
+
+LONGEST_TITLE = 200
+"""Characters; the Hub's limit."""
+
+LONGEST_NAME = 120
+
+BODY = """\
+What a model was trained on can be read off its weights. The card does not say it yet, so nobody who \
+looks for such a model finds this one. This pull request adds the following and changes nothing else:
+
+{added}
+
+**How it was found.** The expert {expert}, version {version}, knows models that were fine-tuned from \
+{root} and learned from {trained_on}. It read {tensors} of commit {commit}: {read} of {stored}. Its \
+answer comes from these weights alone, not from the name or the card.
+
+**How sure it is.**
+
+{labels}
+
+These are chances, calibrated on models that the expert neither learned from nor was chosen by; below its \
+threshold a label is not mentioned.{scores} It can still be wrong, and you know better: then please \
+close this.
+
+**Try it yourself.** {command} reads the same bytes and says the same.
+
+**Who asks, and how to make it stop.** I am a bot; the people who run me are at {contact}. Close this \
+pull request and I stay silent in this repo for good. `hubbot: false` in a card keeps me away before I \
+ever ask.
+"""
+
+
+def compose(reading: Reading, info: ExpertInfo, card: bytes, *, contact: str, base_commit: str) -> Suggestion:
+    """The smallest edit of a card that says what was recognised; a draft, or refused with the reason.
+
+    Only `tags` are offered. That an expert learned from a dataset does not mean that this model did.
+
+    Args:
+        card: the README at `base_commit`; nothing where there is none.
+        contact: how to reach whoever runs this bot.
+    """
+    refused = Suggestion(
+        repo=reading.repo,
+        base_commit=base_commit,
+        state=SuggestionState.REFUSED,
+        content_ids=reading.content_ids,
+    )
+    if opted_out(card):
+        return replace(refused, reason="its card says `hubbot: false`")
+    tags = {label.name: label.tag for label in info.labels}
+    try:
+        edit = add_tags(card, [tags[p.label] for p in reading.recognised if p.label in tags])
+    except CardError as error:
+        return replace(refused, reason=error.message)
+    if not edit.added:
+        return replace(refused, reason="its card says so already")
+    title, body = pull_request_text(reading, info, edit, contact)
+    return replace(
+        refused,
+        state=SuggestionState.DRAFT,
+        title=title,
+        body=body,
+        added=edit.added,
+        new_text=edit.new.decode("utf-8"),
+    )
+
+
+def pull_request_text(reading: Reading, info: ExpertInfo, edit: Edit, contact: str) -> tuple[str, str]:
+    """Title, of 3 to 200 characters, and body in Markdown; the same for the same reading."""
+    scores = ", ".join(f"{_code(name)} {value:.3f}" for name, value in sorted(info.scores.items()))
+    body = BODY.format(
+        added="\n".join(f"- {_code(line)}" for line in edit.added),
+        expert=_code(info.name),
+        version=_code(info.version),
+        root=_code(reading.tree or info.tree),
+        trained_on=_code(info.trained_on),
+        tensors=_tensors(reading.tensors_read),
+        commit=_code(reading.commit),
+        read=_size(reading.bytes_read),
+        stored=_size(reading.bytes_stored),
+        labels="\n".join(f"- {_label(p, info)}: {_percent(p.probability)}" for p in reading.recognised),
+        scores=f" On models that it never saw it scored: {scores}." if scores else "",
+        command=_code(f"hubbot tell {reading.repo}"),
+        contact=_reachable(contact),
+    )
+    return _title(edit), body
+
+
+def _title(edit: Edit) -> str:
+    values = [_bare(line.partition(": ")[2]) for line in edit.added]
+    noun, end = ("tag" if len(values) == 1 else "tags"), ", read off the weights"
+    title = f"Add the {noun} {', '.join(values)}{end}"
+    return title if len(title) <= LONGEST_TITLE else f"Add {len(values)} {noun}{end}"
+
+
+def _label(prediction: Prediction, info: ExpertInfo) -> str:
+    texts: Iterable[str] = (label.text for label in info.labels if label.name == prediction.label)
+    return _code(next(iter(texts), prediction.label))
+
+
+def _tensors(names: Sequence[str]) -> str:
+    shown, more = ", ".join(_code(name) for name in names[:3]), len(names) - 3
+    return f"the tensor{'s' if len(names) != 1 else ''} {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def _percent(probability: float) -> str:
+    """Never 100%: nothing is that certain."""
+    return f"{min(probability, 0.999):.1%}"
+
+
+def _size(count: int) -> str:
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def _bare(text: str) -> str:
+    """One line of visible characters, without the backtick that would end a piece of code."""
+    visible = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in text.replace("`", "'"))
+    line = " ".join(visible.split())
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+
+
+def _code(text: str) -> str:
+    return f"`{_bare(text) or ' '}`"
+
+
+def _reachable(contact: str) -> str:
+    """A plain address becomes a link; anything else is shown as it is."""
+    line = _bare(contact)
+    plain = line.startswith(("https://", "http://")) and not set(line) & set(" <>()[]\"'")
+    return f"<{line}>" if plain else f"`{line or 'nowhere'}`"

@@ -1,0 +1,161 @@
+"""What an owner reads, and that strangers' names cannot write in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from hubbot.card.compose import compose, pull_request_text
+from hubbot.card.front_matter import Edit
+from hubbot.records import ExpertInfo, Label, Prediction, Reading, Suggestion, SuggestionState, Wanted
+
+INFO = ExpertInfo(
+    name="digits-vit",
+    version="3f2a",
+    folder="/experts/digits-vit",
+    roots=("root/vit", "root/vit-copy"),
+    wanted=(Wanted("encoder.layer.1.weight"),),
+    labels=(
+        Label("7", "the digit seven", "seven"),
+        Label("1", "the digit one", "one"),
+        Label("0", "nought", "zero"),
+    ),
+    text_encoder="sentence:all-MiniLM-L6-v2",
+    trained_on="scikit-learn's digits",
+    datasets=("ann/digits",),
+    scores={"label accuracy": 0.9312},
+)
+READING = Reading(
+    repo="ann/vit",
+    commit="c" * 40,
+    content_ids=("w1",),
+    tree="root/vit",
+    expert="digits-vit",
+    version="3f2a",
+    predictions=(Prediction("1", 0.913, True), Prediction("7", 0.99999, True), Prediction("0", 0.2, False)),
+    tensors_read=("encoder.layer.1.weight",),
+    bytes_read=18_432,
+    bytes_stored=5_300_000,
+)
+CARD = b"---\r\nlicense: mit # mine\r\n---\r\n# Hi\r\n"
+
+
+def made(card: bytes = CARD, reading: Reading = READING, info: ExpertInfo = INFO) -> Suggestion:
+    return compose(reading, info, card, contact="https://example.org/hubbot", base_commit="b" * 40)
+
+
+def test_a_draft_with_the_most_probable_first() -> None:
+    suggestion = made()
+    assert suggestion.state is SuggestionState.DRAFT
+    assert suggestion.added == ("tags: seven", "tags: one")
+    assert suggestion.new_text.encode() == (
+        b"---\r\nlicense: mit # mine\r\ntags:\r\n- seven\r\n- one\r\n---\r\n# Hi\r\n"
+    )
+    assert suggestion.title == "Add the tags seven, one, read off the weights"
+    assert (suggestion.repo, suggestion.base_commit, suggestion.content_ids) == ("ann/vit", "b" * 40, ("w1",))
+    assert suggestion == made(), "the same for the same reading"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "`tags: seven`",
+        "`digits-vit`, version `3f2a`",
+        "fine-tuned from `root/vit`",
+        "`scikit-learn's digits`",
+        f"the tensor `encoder.layer.1.weight` of commit `{'c' * 40}`: 18.4 kB of 5.3 MB",
+        "`the digit seven`: 99.9%",
+        "`the digit one`: 91.3%",
+        "`label accuracy` 0.931",
+        "`hubbot tell ann/vit`",
+        "<https://example.org/hubbot>",
+        "silent in this repo for good",
+        "`hubbot: false`",
+    ],
+)
+def test_the_body_says_what_owners_want_to_know(said: str) -> None:
+    assert said in made().body
+
+
+def test_what_is_not_sure_is_not_mentioned() -> None:
+    assert "nought" not in made().body
+    assert "zero" not in made().new_text
+
+
+def test_an_experts_data_is_not_claimed_to_be_the_models() -> None:
+    assert "ann/digits" not in made().new_text
+
+
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        (b"---\nhubbot: false\n---\n", "hubbot: false"),
+        (b"---\ntags: [SEVEN, one]\n---\n", "says so already"),
+        (b"---\ntags: 7\n---\n", "no list of texts"),
+        (b"\n---\n---\n", "very top"),
+    ],
+)
+def test_refused_with_a_reason_and_without_a_text(card: bytes, reason: str) -> None:
+    refused = made(card)
+    assert refused.state is SuggestionState.REFUSED
+    assert reason in refused.reason
+    assert (refused.title, refused.body, refused.new_text, refused.added) == ("", "", "", ())
+
+
+def test_a_tag_that_is_none_refuses() -> None:
+    broken = replace(INFO, labels=(Label("7", "seven", "a\nb"), Label("1", "one", "one")))
+    assert "is no tag" in made(info=broken).reason
+
+
+def test_titles_keep_to_the_hubs_limit() -> None:
+    many = tuple(f"tags: {'long word ' * 9}{i}" for i in range(10))
+    title, _ = pull_request_text(READING, INFO, Edit(b"", many), "me")
+    assert title == "Add 10 tags, read off the weights"
+
+
+def rendered(suggestion: Suggestion) -> tuple[set[str], str]:
+    """The kinds of things that the body's Markdown makes, and all its text outside of code."""
+    tokens = MarkdownIt("commonmark", {"html": True, "linkify": False}).parse(suggestion.body)
+    inline = [child for token in tokens for child in (token.children or [])]
+    kinds = {token.type for token in [*tokens, *inline]}
+    return kinds, "".join(token.content for token in inline if token.type == "text")
+
+
+HOSTILE = st.text(
+    st.sampled_from("ab`*_[]()<>#!|\\@&;:/-~{}\n\r\t\x00\x1b\u202e\u2028\ud800\u200b\U000e0041猫"),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+def test_names_are_data(repo: str, tensor: str, name: str, text: str) -> None:
+    info = replace(
+        INFO,
+        name=name,
+        version=text,
+        trained_on=text,
+        scores={name: 0.5},
+        labels=(Label("7", text, "seven"), Label("1", name, "one")),
+    )
+    reading = replace(READING, repo=repo, tree=name, tensors_read=(tensor,) * 5, commit=tensor)
+    kinds, words = rendered(made(reading=reading, info=info))
+    plain_kinds, plain_words = rendered(made(reading=replace(READING, tensors_read=("x",) * 5)))
+    assert kinds == plain_kinds, (
+        "no name makes a link, an image, a heading, HTML, emphasis or a new paragraph"
+    )
+    assert words == plain_words.replace("0.931", "0.500")
+    assert made(reading=reading, info=info).title == made().title
+
+
+@pytest.mark.parametrize(
+    "contact", ["https://x.org/> <img src=x>", "a@b.org", "javascript:alert(1)", "", "`x`"]
+)
+def test_a_contact_is_a_link_only_if_it_is_a_plain_address(contact: str) -> None:
+    body = compose(READING, INFO, CARD, contact=contact, base_commit="b" * 40).body
+    kinds, _ = rendered(Suggestion("a/b", "", SuggestionState.DRAFT, body=body))
+    assert not kinds & {"link_open", "html_inline", "html_block", "image"}
