@@ -190,7 +190,8 @@ class Reading:
     `content_ids` are those of the weight files that were read, sorted; with `repo`, `expert` and
     `version` they are the reading's key, so that a commit that leaves the weights alone makes no new
     work. Where nothing could be read they are those that the Hub lists, or the commit.
-    `expert` and `version` are empty where no expert was consulted.
+    `expert` and `version` are empty where no expert was consulted. `bytes_read` is all that the reading
+    cost, its placement included.
     """
 
     repo: str

@@ -24,14 +24,8 @@ def counts(session: Session) -> dict[str, int]:
     declared = _count(session, PlacementRow, placed, ~by_weights)
     recovered = _count(session, PlacementRow, placed, by_weights)
     gave, newest = ReadingRow.abstention_code.is_(None), ReadingRow.latest
-    read, stored, compared = session.execute(
-        select(
-            func.sum(ReadingRow.bytes_read),
-            func.sum(ReadingRow.bytes_stored),
-            func.sum(PlacementRow.bytes_read),
-        )
-        .outerjoin(PlacementRow, PlacementRow.repo == ReadingRow.repo)
-        .where(gave, newest)
+    read, stored = session.execute(
+        select(func.sum(ReadingRow.bytes_read), func.sum(ReadingRow.bytes_stored)).where(gave, newest)
     ).one()
     state = SuggestionRow.state
     return {
@@ -49,7 +43,7 @@ def counts(session: Session) -> dict[str, int]:
             session, SuggestionRow, SuggestionRow.latest, state == SuggestionState.REFUSED.value
         ),
         "pull_requests": _count(session, SuggestionRow, SuggestionRow.pull_request.is_not(None)),
-        "bytes_read": (read or 0) + (compared or 0),
+        "bytes_read": read or 0,
         "bytes_stored": stored or 0,
     }
 
