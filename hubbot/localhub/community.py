@@ -17,7 +17,7 @@ from hubbot.localhub.talks import Talk, comment
 
 _PAGE = 10
 _TALKS = MODEL + "/discussions"
-_TALK = _TALKS + "/{num:int}"
+_TALK = _TALKS + "/{num}"
 
 
 def list_talks(request: Request) -> JSONResponse:
@@ -59,7 +59,7 @@ def _brief(repo: Repo, talk: Talk) -> dict[str, Any]:
 def show_talk(request: Request) -> JSONResponse:
     """`GET …/discussions/{n}?diff=1`."""
     hub, repo = wire.parts(request), wire.readable(request)
-    talk = hub.talks.get(repo.id, request.path_params["num"])
+    talk = hub.talks.get(repo.id, _num(request))
     shown = _brief(repo, talk) | {"events": list(talk.events)}
     if talk.is_pull_request:
         shown["filesWithConflicts"] = hub.talks.conflicts(repo.id, talk)
@@ -93,7 +93,7 @@ async def say(request: Request) -> JSONResponse:
     hub, repo, body = wire.parts(request), wire.readable(request), await wire.body_of(request)
     author = hub.access.check_known(wire.user(request))
     event = comment(author, wire.text(body, "comment"))
-    await run_in_threadpool(hub.talks.add, repo.id, request.path_params["num"], event)
+    await run_in_threadpool(hub.talks.add, repo.id, _num(request), event)
     return JSONResponse({"newMessage": event}, status_code=201)
 
 
@@ -101,9 +101,7 @@ async def set_status(request: Request) -> JSONResponse:
     """`POST …/status {status, comment?}`."""
     (hub, repo, who), body = _party(request), await wire.body_of(request)
     status, remark = wire.text(body, "status"), wire.text(body, "comment", "")
-    event = await run_in_threadpool(
-        hub.talks.set_status, repo.id, request.path_params["num"], status, who, remark
-    )
+    event = await run_in_threadpool(hub.talks.set_status, repo.id, _num(request), status, who, remark)
     return JSONResponse({"newStatus": event})
 
 
@@ -111,7 +109,7 @@ async def set_title(request: Request) -> JSONResponse:
     """`POST …/title {title}`."""
     (hub, repo, who), body = _party(request), await wire.body_of(request)
     title = wire.text(body, "title")
-    event = await run_in_threadpool(hub.talks.set_title, repo.id, request.path_params["num"], title, who)
+    event = await run_in_threadpool(hub.talks.set_title, repo.id, _num(request), title, who)
     return JSONResponse({"newTitle": event})
 
 
@@ -120,7 +118,7 @@ async def merge(request: Request) -> JSONResponse:
     hub, repo, body = wire.parts(request), wire.readable(request), await wire.body_of(request)
     who = hub.access.check_write(wire.user(request), repo.owner)
     remark = wire.text(body, "comment", "")
-    sha = await run_in_threadpool(hub.talks.merge, repo.id, request.path_params["num"], who, remark)
+    sha = await run_in_threadpool(hub.talks.merge, repo.id, _num(request), who, remark)
     return JSONResponse({"commitOid": sha, "success": True})
 
 
@@ -128,7 +126,7 @@ async def edit_comment(request: Request) -> JSONResponse:
     """`POST …/comment/{id}/edit {content}` and `…/hide`."""
     hub, repo, body = wire.parts(request), wire.readable(request), await wire.body_of(request)
     who = hub.access.check_known(wire.user(request))
-    num, event_id = request.path_params["num"], request.path_params["event"]
+    num, event_id = _num(request), request.path_params["event"]
     new = wire.text(body, "content") if request.url.path.endswith("/edit") else None
     talk = hub.talks.get(repo.id, num)
     writer = next((event["author"]["name"] for event in talk.events if event["id"] == event_id), repo.owner)
@@ -138,11 +136,18 @@ async def edit_comment(request: Request) -> JSONResponse:
     return JSONResponse({"updatedComment": event})
 
 
+def _num(request: Request) -> int:
+    number: str = request.path_params["num"]
+    if not number.isascii() or not number.isdecimal() or len(number) > 9:
+        raise Refused(404, "Discussion not found")
+    return int(number)
+
+
 def _party(request: Request) -> tuple[wire.Parts, Repo, str]:
     """Whoever opened it, or the repo's owner; nobody else may change it."""
     hub, repo = wire.parts(request), wire.readable(request)
     who = hub.access.check_known(wire.user(request))
-    if who != hub.talks.get(repo.id, request.path_params["num"]).author:
+    if who != hub.talks.get(repo.id, _num(request)).author:
         hub.access.check_write(who, repo.owner)
     return hub, repo, who
 

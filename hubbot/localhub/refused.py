@@ -12,13 +12,22 @@ class Refused(UsageError):
         status: the HTTP status that says so.
         error_code: the Hub's `X-Error-Code`, e.g. `EntryNotFound`; clients choose their exception by it.
         commit: where a file was not found, so that a client can remember that it is not there.
+        location: where to ask instead.
     """
 
     def __init__(
-        self, status: int, message: str, *, error_code: str | None = None, commit: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        error_code: str | None = None,
+        commit: str | None = None,
+        location: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.error_code, self.commit = status, error_code, commit
+        self.status = status
+        given = {"X-Error-Code": error_code, "X-Repo-Commit": commit, "Location": location}
+        self.headers = {name: value for name, value in given.items() if value}
 
 
 def repo_not_found(*, known_user: bool = True) -> Refused:
@@ -26,6 +35,10 @@ def repo_not_found(*, known_user: bool = True) -> Refused:
     if known_user:
         return Refused(404, "Repository not found", error_code="RepoNotFound")
     return Refused(401, "Repository not found", error_code="RepoNotFound")
+
+
+def moved(location: str) -> Refused:
+    return Refused(307, "The repo has another name now", location=location)
 
 
 def revision_not_found(revision: str) -> Refused:

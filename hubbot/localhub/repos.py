@@ -119,13 +119,21 @@ class Repos:
             shutil.rmtree(self.place(repo_id))
 
     def move(self, repo_id: str, new_id: str) -> None:
+        """Give a repo another name; the old one leads there until somebody takes it."""
         with self.writing():
-            repo, target = self.get(repo_id), self.place(new_id)
-            if target.exists():
+            repo, source, target = self.get(repo_id), self.place(repo_id), self.place(new_id)
+            if (target / "repo.json").exists():
                 raise Refused(409, f"{new_id} exists already")
+            shutil.rmtree(target, ignore_errors=True)  # at most the sign that another repo moved away
             target.parent.mkdir(parents=True, exist_ok=True)
-            self.place(repo_id).rename(target)
+            source.rename(target)
             self._save(replace(repo, id=new_id))
+            write_atomically(source / "moved", new_id.encode())
+
+    def moved_to(self, repo_id: str) -> str | None:
+        """The present name of a repo that once had this one."""
+        sign = self.place(repo_id) / "moved"
+        return sign.read_text() if sign.is_file() and not (sign.parent / "repo.json").is_file() else None
 
     def update(self, repo_id: str, **changes: Any) -> Repo:
         """Change settings or counters, e.g. `update(id, private=True)`."""

@@ -1,10 +1,13 @@
 """Files: `resolve` on the Hub's own port, and the CDN on another one.
 
-A large file is answered with a redirect to a signed address on the CDN, which is another host to
-any client and must never see the client's token. `Range` is honoured on both.
+Both kinds of file are answered with a redirect, as on the Hub: a small one to another address of the
+same host, where the token is still needed; a large one to a signed address on the CDN, which is another
+host to any client and must never see the token. `Range` is honoured on both.
 """
 
 from __future__ import annotations
+
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -36,13 +39,23 @@ def resolve(request: Request) -> Response:
     file = hub.repos.file(repo.id, path, sha)
     if path in _COUNTED:
         hub.repos.count_download(repo.id)
-    name = path.rsplit("/", 1)[-1]
-    headers = {"X-Repo-Commit": sha, "ETag": f'"{file.etag}"'}
+    etag = f'"{file.etag}"'
+    headers = {"X-Repo-Commit": sha, "ETag": etag, "X-Linked-Size": str(file.size), "X-Linked-ETag": etag}
     if not file.lfs:
-        return FileResponse(hub.repos.blobs.path(file.blob), headers=headers, filename=name)
-    location = hub.cdn_url(request, "GET", file.blob, size=file.size, name=name)
-    linked = {"X-Linked-Size": str(file.size), "X-Linked-ETag": f'"{file.etag}"', "Location": location}
-    return Response(status_code=302, headers={**headers, **linked})
+        cached = f"/api/resolve-cache/models/{repo.id}/{sha}/{quote(path)}"
+        return Response(status_code=307, headers={**headers, "Location": cached})
+    location = hub.cdn_url(request, "GET", file.blob, size=file.size, name=path.rsplit("/", 1)[-1])
+    return Response(status_code=302, headers={**headers, "Location": location})
+
+
+def cached(request: Request) -> Response:
+    """`GET|HEAD /api/resolve-cache/models/{id}/{commit}/{path}`: a small file, whole or a range of it."""
+    hub, repo = wire.parts(request), wire.readable(request)
+    hub.access.check_download(wire.user(request), repo)
+    sha, path = request.path_params["sha"], request.path_params["rest"]
+    file = hub.repos.file(repo.id, path, sha)
+    headers = {"X-Repo-Commit": sha, "ETag": f'"{file.etag}"'}
+    return FileResponse(hub.repos.blobs.path(file.blob), headers=headers, filename=path.rsplit("/", 1)[-1])
 
 
 def fetch(request: Request) -> Response:
@@ -80,7 +93,10 @@ def _permitted(request: Request) -> str:
     return sha256
 
 
-ROUTES: list[BaseRoute] = [Route("/{owner}/{name}/resolve/{rest:path}", resolve)]
+ROUTES: list[BaseRoute] = [
+    Route("/api/resolve-cache/models/{owner}/{name}/{sha}/{rest:path}", cached),
+    Route("/{owner}/{name}/resolve/{rest:path}", resolve),
+]
 CDN_ROUTES: list[BaseRoute] = [
     Route("/blobs/{sha256}", fetch),
     Route("/blobs/{sha256}", put, methods=["PUT"]),

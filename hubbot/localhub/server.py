@@ -100,7 +100,9 @@ class Server:
             (resolve.CDN_ROUTES, self._cdn_port),
         ]
         self._servers = [uvicorn.Server(_config(self._app(listed, parts, port))) for listed, port in routes]
-        self._thread = threading.Thread(target=self._run, args=(sockets,), name="localhub", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(sockets,), name=f"localhub:{self._port}", daemon=True
+        )
         self._thread.start()
         self._wait_until_started()
         return self

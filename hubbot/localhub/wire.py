@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from hubbot.localhub.access import Access
 from hubbot.localhub.derive import Deriver
 from hubbot.localhub.info import Describer
-from hubbot.localhub.refused import Refused, repo_not_found
+from hubbot.localhub.refused import Refused, moved, repo_not_found
 from hubbot.localhub.repos import Repo, Repos
 from hubbot.localhub.signing import Signer
 from hubbot.localhub.talks import Talks
@@ -53,12 +53,17 @@ def user(request: Request) -> str | None:
 
 def readable(request: Request) -> Repo:
     """The repo in the address, if it exists and the one who asks may know of it."""
-    hub, who = parts(request), user(request)
+    hub, who, named = parts(request), user(request), repo_id(request)
+    present = hub.repos.moved_to(named) or named
     try:
-        repo = hub.repos.get(repo_id(request))
+        repo = hub.repos.get(present)
     except Refused:
         raise repo_not_found(known_user=who is not None) from None
     hub.access.check_read(who, repo)
+    if repo.id != named:
+        query = f"?{request.url.query}" if request.url.query else ""
+        path = request.scope["raw_path"].decode("ascii").replace(f"/{named}", f"/{repo.id}", 1)
+        raise moved(path + query)
     return repo
 
 
@@ -117,11 +122,7 @@ async def refuse(_request: Request, error: Exception) -> JSONResponse:
     """A refusal as the Hub sends it: JSON, and the two headers that clients go by."""
     if not isinstance(error, Refused):
         raise error
-    headers = {"X-Error-Message": _header_text(error.message)}
-    if error.error_code:
-        headers["X-Error-Code"] = error.error_code
-    if error.commit:
-        headers["X-Repo-Commit"] = error.commit
+    headers = {"X-Error-Message": _header_text(error.message), **error.headers}
     return JSONResponse({"error": error.message.encode(errors="replace").decode()}, error.status, headers)
 
 

@@ -209,7 +209,8 @@ def _check_committer(request: Request, repo: Repo, revision: str) -> str:
 
 def _pull_number(revision: str) -> int | None:
     number = revision.removeprefix("refs/pr/")
-    return int(number) if revision.startswith("refs/pr/") and number.isdecimal() else None
+    good = revision.startswith("refs/pr/") and number.isascii() and number.isdecimal() and len(number) < 10
+    return int(number) if good else None
 
 
 def _base(hub: wire.Parts, repo: Repo, revision: str, parent: object, *, moving: bool) -> str:

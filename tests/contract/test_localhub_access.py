@@ -116,9 +116,11 @@ def test_repos_are_made_by_their_owner_alone(server: Server, api: Api) -> None:
         api("bob").delete_repo("alice/mine")
     alice.update_repo_settings("alice/mine", gated="manual", private=True)
     assert server.repos.get("alice/mine").private
-    assert server.repos.get("alice/mine").gated == "manual"
+    alice.update_repo_settings("alice/mine", gated=False, private=False)
     alice.move_repo("alice/mine", "alice/yours")
     assert [found.id for found in server.repos.all()] == ["alice/yours"]
+    assert api(None).model_info("alice/mine").id == "alice/yours"
+    assert api(None).file_exists("alice/mine", ".gitattributes")
     alice.delete_repo("alice/yours")
     alice.delete_repo("alice/yours", missing_ok=True)
     assert server.repos.all() == []

@@ -168,35 +168,27 @@ def test_the_hf_command_line(server: Server, tmp_path: Path) -> None:
     assert server.repos.all() == []
 
 
-FROM_PRETRAINED = """
-import sys, torch
-from transformers import AutoConfig, AutoModelForImageClassification
-model = AutoModelForImageClassification.from_pretrained("alice/vit")
-print(model.config.hidden_size, sum(p.numel() for p in model.parameters()))
-model.classifier.weight.data.fill_(0.5)
-model.push_to_hub("alice/vit")
+THERE_AND_BACK = """
+import torch
+from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
+torch.set_num_threads(1)
+small = ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                  image_size=8, patch_size=4)
+made = ViTForImageClassification(small)
+made.push_to_hub("alice/vit")
+loaded = AutoModelForImageClassification.from_pretrained("alice/vit")
+pairs = zip(made.state_dict().items(), loaded.state_dict().items(), strict=True)
+assert all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+print(sum(parameter.numel() for parameter in loaded.parameters()))
 """
 
 
-def test_transformers_loads_and_pushes(server: Server, tmp_path: Path) -> None:
+def test_transformers_pushes_and_loads(server: Server, api: Api, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    from transformers import ViTConfig, ViTForImageClassification
-
-    small = ViTConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        image_size=8,
-        patch_size=4,
-    )
-    model = ViTForImageClassification(small)
-    model.save_pretrained(tmp_path / "vit")
-    server.repos.create("alice/vit")
-    server.repos.commit("alice/vit", {path.name: path for path in (tmp_path / "vit").iterdir()})
-    done = run(server, tmp_path, sys.executable, "-c", FROM_PRETRAINED)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert done.stdout.split()[:2] == ["16", str(parameters)]
-    pushed = server.repos.file("alice/vit", "model.safetensors")
-    assert (load_file(server.repos.blobs.path(pushed.blob))["classifier.weight"] == 0.5).all()
-    assert server.repos.get("alice/vit").downloads > 0
+    done = run(server, tmp_path, sys.executable, "-c", THERE_AND_BACK)
+    info = api(None).model_info("alice/vit")
+    assert info.safetensors is not None
+    assert info.safetensors.total == int(done.stdout)
+    assert (info.library_name, info.pipeline_tag) == ("transformers", "image-classification")
+    assert (info.downloads or 0) > 0
+    assert load_file(server.repos.blobs.path(server.repos.file("alice/vit", "model.safetensors").blob))

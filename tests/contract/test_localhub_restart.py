@@ -48,10 +48,8 @@ def test_stopping_leaves_no_thread_and_frees_the_port(tmp_path: Path) -> None:
         port = int(server.endpoint.rsplit(":", 1)[1])
         client = httpx.Client()
         assert client.get(f"{server.endpoint}/api/models").json() == []
-    assert (
-        "localhub" not in {thread.name for thread in threading.enumerate() if thread.name == "localhub"}
-        or True
-    )
+        assert f"localhub:{port}" in {thread.name for thread in threading.enumerate()}
+    assert f"localhub:{port}" not in {thread.name for thread in threading.enumerate()}
     client.close()
     with Server(tmp_path, port=port) as again:
         assert httpx.get(f"{again.endpoint}/api/models").json() == []
