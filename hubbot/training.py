@@ -3,6 +3,7 @@
     build_zoo        a recipe becomes models in folders
     train_expert     a tree of a zoo becomes an expert: sweep the layers, calibrate, measure, write
     evaluate_expert  the score again, beside the baselines'
+    slice_zoo        a few models of the test split, for the demo's Hub
 
 Training reads the train split, validation picks layer and checkpoint, calibration sets the thresholds, and
 the test split is opened for the scores alone.
@@ -70,6 +71,17 @@ def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) ->
             bar.update(task, advance=count, description=root)
 
         return build(made, size, folder, advance)
+
+
+def slice_zoo(zoo: Path, out: Path, per_root: int = 13) -> int:
+    """Copy a few test-split models of a zoo, for the demo's Hub; how many models that makes.
+
+    Raises:
+        ZooError: there is no such zoo, or its test split is too small.
+    """
+    from hubbot.zoo.slicing import slice_zoo as copy
+
+    return len(copy(open_zoo(zoo), out, per_root))
 
 
 # --- what a probe learns from -------------------------------------------------------------------

@@ -83,7 +83,7 @@ def _logistic(features: Tensor, truth: Tensor, penalty: float) -> Guess:
         loss = functional.binary_cross_entropy_with_logits(features @ weight + bias, truth)
         loss = loss + penalty * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss)
+        return float(loss.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return lambda given: (given @ weight + bias).detach()

@@ -80,7 +80,7 @@ def platt(logits: Tensor, truth: Tensor) -> tuple[float, float]:
         loss = functional.binary_cross_entropy_with_logits(log_slope.exp() * logits + bias, truth)
         loss = loss + 1e-3 * log_slope.square()
         loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss)
+        return float(loss.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return float(log_slope.detach().exp()), float(bias.detach())

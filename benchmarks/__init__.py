@@ -1,0 +1,1 @@
+"""What measures speed and accuracy; each file answers one question and writes docs/results/."""
