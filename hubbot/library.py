@@ -130,6 +130,17 @@ class Library:
         expert = self._by_version().get((reading.expert, reading.version)) if reading else None
         return ModelPage(upload, self._store.placement(repo), reading, self._store.suggestion(repo), expert)
 
+    def members(self, tree: str | None, limit: int = 200) -> list[ModelPage]:
+        """The newest models of a tree; of None, those of the newest `10 * limit` that stand in no tree."""
+        uploads = self._store.uploads(limit if tree is not None else 10 * limit, tree)
+        if tree is None:
+            uploads = [upload for upload in uploads if not self._placed(upload.repo)][:limit]
+        return [page for upload in uploads if (page := self.model(upload.repo))]
+
+    def _placed(self, repo: str) -> bool:
+        placement = self._store.placement(repo)
+        return placement is not None and placement.tree is not None
+
     def trees(self) -> list[Tree]:
         """All model trees, the largest first."""
         return self._store.trees()
@@ -193,7 +204,7 @@ def _heaviest(texts: tuple[str, ...], weights: Floats) -> tuple[tuple[str, float
 
 
 def _too_far(texts: tuple[str, ...]) -> str:
-    known = ", ".join(texts[:12]) + (f" and {len(texts) - 12} more" if len(texts) > 12 else "")
+    known = ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
     return f"Nothing certain: no expert knows anything like this. They know: {known}."
 
 

@@ -164,6 +164,20 @@ def test_trees_experts_counts_and_addresses(library: Library) -> None:
     assert library.address("a/sevens") == "http://127.0.0.1:1/a/sevens"
 
 
+def test_members_of_a_tree_and_of_none(library: Library, database: str) -> None:
+    with Store.open(database) as store:
+        store.save_upload(upload("f/lost"))
+    assert {page.upload.repo for page in library.members(TREE)} == {
+        "a/sevens",
+        "b/evens",
+        "c/odd-one",
+        "d/unread",
+    }
+    assert len(library.members(TREE, limit=2)) == 2
+    assert [page.upload.repo for page in library.members(None)] == ["f/lost"]
+    assert library.members("no/tree") == []
+
+
 def test_an_empty_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'empty.db'}"
     Store.open(url).close()
