@@ -19,29 +19,31 @@ from hubbot.hub.wire import Wire
 
 T = TypeVar("T")
 VERSION = version("hubbot")
-CACHED_HEADERS = 256
-"""Entries, each a header and at most 100 kB of what follows it."""
+CACHED_BYTES = 32_000_000
+"""Headers as they came over the wire; parsed they take some ten times as much."""
 
 
 class Cache:
-    """The last few things that were read, for many threads."""
+    """What was read last, up to so many bytes in all, for many threads."""
 
-    def __init__(self, size: int) -> None:
-        self._size, self._lock = size, threading.Lock()
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+    def __init__(self, budget: int) -> None:
+        self._left, self._lock = budget, threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
     def get(self, key: Hashable) -> Any:
+        """None where it is not, or no longer, known."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Hashable, value: Any) -> None:
-        with self._lock:
-            self._kept[key] = value
+            if key not in self._kept:
+                return None
             self._kept.move_to_end(key)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+            return self._kept[key][0]
+
+    def put(self, key: Hashable, value: Any, cost: int) -> None:
+        with self._lock:
+            self._left += self._kept.pop(key, (None, 0))[1] - cost
+            self._kept[key] = value, cost
+            while self._left < 0:
+                self._left += self._kept.popitem(last=False)[1][1]
 
 
 class Hub:
@@ -73,11 +75,9 @@ class Hub:
         self.patience = Patience(retries, sleep)
         self.wire = Wire(self.endpoint, token=token, user_agent=f"hubbot/{VERSION}", timeout_s=timeout_s)
         self.http = self.wire.http
-        self.cache = Cache(CACHED_HEADERS)
+        self.cache = Cache(CACHED_BYTES)
         _limit_patience(timeout_s)
-        self.api = HfApi(
-            self.endpoint, token=token or False, library_name="hubbot", library_version=VERSION
-        )
+        self.api = HfApi(self.endpoint, token=token or False, library_name="hubbot", library_version=VERSION)
 
     def reading(self, call: Callable[[], T], *, repo: str | None = None) -> T:
         """A read through `api`: errors in hubbot's words, tried again after a passing fault."""

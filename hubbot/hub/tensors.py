@@ -67,11 +67,16 @@ class _Family:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A file whose header is known, with the bytes that came along: `head` is the file from its start."""
+    """A file whose header is known, with the bytes that came along: `rest` begins where the header ends."""
 
     place: Place
     header: Header
-    head: bytes
+    rest: bytes
+
+    @property
+    def known(self) -> Span:
+        start = self.header.data_start
+        return Span(start, start + len(self.rest))
 
 
 def contents(hub: Hub, upload: Upload) -> Contents:
@@ -144,7 +149,7 @@ def _family(hub: Hub, upload: Upload, meter: Meter) -> _Family:
     known: _Family | None = hub.cache.get(key)
     if known is None:
         known = _find_family(hub, upload, meter)
-        hub.cache.put(key, known)
+        hub.cache.put(key, known, cost=100 * (len(known.shard_of or ()) + 1))
     return known
 
 
@@ -216,7 +221,7 @@ def _open(hub: Hub, upload: Upload, file: RemoteFile, meter: Meter) -> _Opened:
     known: _Opened | None = hub.cache.get(key)
     if known is None:
         known = _open_anew(hub, Place(upload.repo, upload.commit, file), meter)
-        hub.cache.put(key, known)
+        hub.cache.put(key, known, cost=known.known.end)
     return known
 
 
@@ -230,7 +235,7 @@ def _open_anew(hub: Hub, place: Place, meter: Meter) -> _Opened:
     if end > guess:
         head += read_span(hub, place, Span(guess, end), meter)
     header = parse_header(head[PREFIX_BYTES:end], file_size=size, repo=repo, file=file)
-    return _Opened(place, header, head)
+    return _Opened(place, header, head[end:])
 
 
 # --- bytes ------------------------------------------------------------------------------------
@@ -252,12 +257,10 @@ def _read_parts(
     hub: Hub, source: _Opened, parts: Iterable[TensorEntry], meter: Meter
 ) -> list[tuple[Span, bytes]]:
     """The bytes that cover the parts; what came with the header is not asked for again."""
-    known = len(source.head)
-    ahead = [Span(max(part.begin, known), part.end) for part in parts if part.end > known]
+    known = source.known
+    ahead = [Span(max(part.begin, known.end), part.end) for part in parts if part.end > known.end]
     spans = coalesced(ahead, source.place.file.size)
-    return [(Span(0, known), source.head)] + [
-        (span, read_span(hub, source.place, span, meter)) for span in spans
-    ]
+    return [(known, source.rest)] + [(span, read_span(hub, source.place, span, meter)) for span in spans]
 
 
 def _widened(

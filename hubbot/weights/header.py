@@ -42,6 +42,7 @@ class TensorEntry:
         """The part that holds the first `rows` along the first dimension; all of it for None."""
         if rows is None or not self.shape or rows >= self.shape[0]:
             return self
+        rows = max(rows, 0)
         row_bytes = self.nbytes // self.shape[0]
         return replace(self, shape=(rows, *self.shape[1:]), end=self.begin + rows * row_bytes)
 

@@ -18,6 +18,7 @@ from hubbot.errors import (
     UnsafeFormat,
     WeightsError,
 )
+from hubbot.hub.client import Cache
 from hubbot.hub.families import weights_of
 from hubbot.hub.faults import FileNotThere, from_response, shown, translated, wait_s
 from hubbot.hub.patience import Patience
@@ -127,6 +128,21 @@ def test_what_will_not_pass_is_not_tried_again() -> None:
     with pytest.raises(RepoNotFound):
         patience.with_reads(read)
     assert waits == []
+
+
+def test_the_cache_keeps_what_was_used_last_within_its_budget() -> None:
+    cache = Cache(100)
+    for name in "abc":
+        cache.put(name, name.upper(), cost=40)
+    assert [cache.get(name) for name in "abc"] == [None, "B", "C"]
+    cache.get("b")
+    cache.put("d", "D", cost=40)
+    assert [cache.get(name) for name in "bcd"] == ["B", None, "D"]
+    cache.put("d", "E", cost=10)
+    cache.put("e", "F", cost=50)
+    assert [cache.get(name) for name in "bde"] == ["B", "E", "F"]
+    cache.put("huge", "G", cost=101)
+    assert [cache.get(name) for name in ("b", "d", "e", "huge")] == [None] * 4
 
 
 @pytest.mark.parametrize(
