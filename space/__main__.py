@@ -1,0 +1,44 @@
+"""`python -m space`: serve the search page over a database."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+
+from hubbot import HubbotError, open_library
+
+
+def main() -> int:
+    """Open the database, serve until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m space", description="Find models by what they were trained on."
+    )
+    parser.add_argument(
+        "--database", help="file or SQLAlchemy address; HUBBOT_DATABASE_URL or hubbot's own by default"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen from other machines")
+    parser.add_argument("--port", type=int, default=7860)
+    given = parser.parse_args()
+    try:
+        library = open_library(given.database)
+    except HubbotError as error:
+        print(f"error: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
+        return 1
+    from space.app import launch
+
+    try:
+        address = launch(library, given.host, given.port)
+    except OSError as error:
+        print(f"error: cannot serve on {given.host}:{given.port}: {error}", file=sys.stderr)
+        return 1
+    print(f"the Space is at {address}", flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

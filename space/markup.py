@@ -1,0 +1,88 @@
+"""Small pieces of HTML. Whatever comes from the Hub passes through `esc` before it meets a tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from urllib.parse import quote, urlsplit
+
+KILO = 1000.0
+NO_TREE = "none"
+"""Stands in an address for the models of no tree; no repo is called so, since repos have owners."""
+
+
+def esc(text: object) -> str:
+    """Text that is safe inside tags and in quoted attributes, whoever wrote it.
+
+    Braces and dollars are escaped too, since Gradio looks for templates in what it shows.
+    """
+    safe = escape(str(text), quote=True)
+    return safe.replace("$", "&#36;").replace("{", "&#123;").replace("}", "&#125;")
+
+
+def element(tag: str, *inside: str, cls: str = "") -> str:
+    """A tag around finished HTML."""
+    return f'<{tag} class="{cls}">{"".join(inside)}</{tag}>' if cls else f"<{tag}>{''.join(inside)}</{tag}>"
+
+
+def link(address: str, text: str, *, cls: str = "", away: bool = False) -> str:
+    """A link around finished HTML, to the web or within the Space; `away` opens it in a tab of its own."""
+    if not address.startswith("/?") and urlsplit(address).scheme not in ("http", "https"):
+        return text
+    target = ' target="_blank" rel="noopener noreferrer"' if away else ""
+    return f'<a class="{cls}" href="{esc(address)}"{target}>{text}</a>'
+
+
+def page_of(repo: str, query: str = "") -> str:
+    """The address of a model's page; the query leads back to where the reader came from."""
+    return f"/?model={quote(repo)}" + (f"&q={quote(query)}" if query else "")
+
+
+def tree_page_of(root: str | None) -> str:
+    """The address of a tree's page; of the models in no tree for None."""
+    return f"/?tree={quote(root or NO_TREE)}"
+
+
+def bar(text: str, probability: float, *, cls: str = "") -> str:
+    """A label with its probability as a bar and a number."""
+    width = f'<span class="hb-track"><i style="width:{100 * probability:.1f}%"></i></span>'
+    name, number = (
+        element("span", esc(text), cls="hb-name"),
+        element("span", percent(probability), cls="hb-number"),
+    )
+    return element("li", name, width, number, cls=f"hb-bar {cls}".strip())
+
+
+def chips(words: Iterable[str], *, cls: str = "") -> str:
+    """Short words side by side."""
+    return element("ul", *(element("li", esc(word)) for word in words), cls=f"hb-chips {cls}".strip())
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and finished HTML in two columns."""
+    return element(
+        "dl", *(f"<div><dt>{esc(name)}</dt><dd>{value}</dd></div>" for name, value in rows), cls="hb-facts"
+    )
+
+
+def percent(share: float) -> str:
+    """A probability for people: never 0% or 100%, which nobody can know."""
+    if 0 < share < 0.01:
+        return "&lt;1%"
+    if 0.99 < share < 1:
+        return "&gt;99%"
+    return f"{share:.0%}"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of ten as the Hub counts them."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < KILO:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        count /= KILO
+    return f"{count:.1f} TB"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 tree`, `3 trees`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,130 @@
+"""What a search gives: cards, or an honest word; and what is shown before anybody has asked."""
+
+from __future__ import annotations
+
+from hubbot import Hit, Library, ModelPage
+from space.markup import bar, chips, element, esc, link, page_of, percent, plural, tree_page_of
+
+SURE, LIKELY = 0.9, 0.5
+
+HOW = {
+    "root": "the root itself",
+    "declared": "as its card declares",
+    "recovered": "recovered from its weights",
+    "both": "declared, and confirmed by its weights",
+    "conflict": "by its weights, against its card",
+    "unplaced": "in no tree",
+}
+
+
+def answer(library: Library, query: str, tree: str | None, limit: int) -> str:
+    """The results of one search."""
+    found = library.search(query, tree=tree, limit=limit)
+    note = element("p", esc(found.note), cls="hb-note") if found.note else ""
+    if not found.hits:
+        return note
+    taken = " or ".join(f"“{text}”" for text, _ in found.understood[:3])
+    head = (
+        f"{plural(len(found.hits), 'model')}, taken for {esc(taken)}. The percentage is the calibrated "
+        "chance that a model was trained on that."
+    )
+    cards = (_card(library, hit, query) for hit in found.hits)
+    return note + element("p", head, cls="hb-lede") + element("ol", *cards, cls="hb-cards")
+
+
+def overview(library: Library) -> str:
+    """The trees and what was read in them."""
+    trees, counts = library.trees(), library.counts()
+    if not counts["uploads"]:
+        return element("p", "Nothing has been read yet. The bot fills this page as it goes.", cls="hb-note")
+    rows = [
+        _row(tree.root, tree.root, _tree_facts(tree.members, tree.readings, tree.expert)) for tree in trees
+    ]
+    if counts["unplaced"]:
+        rows.append(_row("in no tree", None, plural(counts["unplaced"], "model")))
+    told = (
+        f"{plural(counts['uploads'], 'upload')} seen, {counts['readings']:,} read, {counts['abstentions']:,} "
+        "left without an answer, each for a recorded reason."
+    )
+    title = element("h2", "Model trees")
+    return title + element("p", told, cls="hb-lede") + element("ul", *rows, cls="hb-trees")
+
+
+def tree_page(library: Library, root: str | None) -> str:
+    """All models of one tree, with what was read or why nothing was."""
+    pages = library.members(root)
+    top = element("nav", link("/?", "← search"), cls="hb-back")
+    title = element("h1", esc(root), cls="hb-repo") if root else element("h1", "In no tree")
+    told = element("p", plural(len(pages), "model") + ", the newest first", cls="hb-quiet")
+    rows = (
+        element("li", link(page_of(page.upload.repo), esc(page.upload.repo), cls="hb-repo"), _said(page))
+        for page in pages
+    )
+    return element("article", top, title, told, element("ul", *rows, cls="hb-trees"), cls="hb-model")
+
+
+def examples(library: Library) -> list[str]:
+    """Things to ask, taken from what the experts know, and one that nobody knows."""
+    texts = list(dict.fromkeys(label.text for expert in library.experts() for label in expert.labels))
+    some = texts[:: max(1, len(texts) // 3)][:3]
+    return [*some, "a recipe for soup"] if some else []
+
+
+def _row(name: str, root: str | None, told: str) -> str:
+    there = link(tree_page_of(root), esc(name), cls="hb-repo" if root else "")
+    return element("li", there, element("span", told, cls="hb-quiet"))
+
+
+def _said(page: ModelPage) -> str:
+    reading = page.reading
+    if reading is None:
+        return element("span", "not read", cls="hb-quiet")
+    if reading.abstention:
+        return element("span", esc(reading.abstention.text), cls="hb-quiet")
+    return chips(page.label(p.label).tag for p in reading.recognised)
+
+
+def _tree_facts(members: int, readings: int, expert: str | None) -> str:
+    if expert is None:
+        return f"{plural(members, 'model')} · no expert yet"
+    return f"{plural(members, 'model')} · {readings:,} read by {esc(expert)}"
+
+
+def _card(library: Library, hit: Hit, query: str) -> str:
+    page = library.model(hit.repo)
+    name = link(page_of(hit.repo, query), esc(hit.repo), cls="hb-repo hb-cover")
+    score = element("strong", percent(hit.score)) + element("small", _word(hit.score))
+    reasons = element("ul", *(bar(_text(page, p.label), p.probability) for p in hit.because), cls="hb-bars")
+    foot = [element("span", f"{esc(hit.tree)} · {_how(page)}", cls="hb-quiet")]
+    foot.append(link(library.address(hit.repo), "on the Hub ↗", cls="hb-hub", away=True))
+    return element(
+        "li",
+        element("header", element("h3", name), element("p", score, cls="hb-score")),
+        reasons,
+        _others(page, hit),
+        element("footer", *foot),
+        cls="hb-card",
+    )
+
+
+def _others(page: ModelPage | None, hit: Hit) -> str:
+    """What else the model knows, so that a card says what it is."""
+    if page is None or page.reading is None:
+        return ""
+    shown = {p.label for p in hit.because}
+    others = [page.label(p.label).tag for p in page.reading.recognised if p.label not in shown]
+    return element("div", "also", chips(others), cls="hb-also") if others else ""
+
+
+def _text(page: ModelPage | None, label: str) -> str:
+    return page.label(label).text if page else label
+
+
+def _how(page: ModelPage | None) -> str:
+    return HOW.get(page.placement.how.value, "") if page and page.placement else "placed by hand"
+
+
+def _word(score: float) -> str:
+    if score >= SURE:
+        return "very likely"
+    return "likely" if score >= LIKELY else "unsure"

@@ -1,0 +1,165 @@
+"""A small real database, the real Space as a process, and Debian's Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from hubbot.records import (
+    Abstention,
+    Evidence,
+    ExpertInfo,
+    How,
+    Label,
+    Placement,
+    Prediction,
+    Reading,
+    Source,
+    Suggestion,
+    SuggestionState,
+    Upload,
+    Wanted,
+)
+from hubbot.store.store import Store
+
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+VIT, RESNET = "lab/vit-digits-base", "lab/resnet-digits-base"
+HOSTILE = "evil/<script>owned()</script>${owned()}"
+TENSOR = "vit.layers.2.mlp.fc2.weight"
+
+
+def expert(name: str, root: str) -> ExpertInfo:
+    labels = tuple(Label(d, f"the handwritten digit {d}", f"digit-{d}") for d in DIGITS)
+    return ExpertInfo(
+        name,
+        "5f0c2ab14e77",
+        "/nowhere",
+        (root,),
+        (Wanted(TENSOR),),
+        labels,
+        "sentence:all-MiniLM-L6-v2",
+        "120 fine-tunes on scikit-learn's handwritten digits, 5 of 10 digits each",
+        scores={"mean_per_label_accuracy": 0.931, "precision_in_the_wild": 0.97},
+    )
+
+
+def fill(store: Store) -> None:
+    for info in (expert("digits-vit", VIT), expert("digits-resnet", RESNET)):
+        store.save_expert(info)
+    _model(store, "maria-k/vit-finetuned-0421", VIT, "one", "three", "seven", "eight", "nine")
+    _model(
+        store, "atelier-nord/number-plates-v2", RESNET, "seven", "two", "four", tags=["vision", "digit-seven"]
+    )
+    _model(store, "q/evens", VIT, "zero", "two", "four", "six", "eight")
+    _model(
+        store,
+        "a-really-long-organisation-name/and-an-even-longer-model-name-with-a-checkpoint-0000012000-of-2024-11-20",
+        RESNET,
+        "five",
+        "seven",
+    )
+    _model(store, HOSTILE, VIT, "six", tags=["<img src=x onerror=owned()>", "{{owned()}}", "${owned()}"])
+    _unread(store)
+    body = "## Tags read off the weights"
+    suggestion = Suggestion(
+        "maria-k/vit-finetuned-0421",
+        "c0ffee" * 6 + "cafe",
+        SuggestionState.DRAFT,
+        "Add what this model was trained on",
+        body,
+        ("tags:", "  - digit-one", "  - digit-seven"),
+        "---\ntags: []\n---\n",
+    )
+    address = "https://huggingface.co/maria-k/vit-finetuned-0421/discussions/1"
+    store.save_suggestion(suggestion)
+    for state in (SuggestionState.APPROVED, SuggestionState.OPENING):
+        store.save_suggestion(replace(suggestion, state=state))
+    store.save_suggestion(replace(suggestion, state=SuggestionState.OPEN, pull_request=address))
+
+
+def _model(store: Store, repo: str, root: str, *known: str, tags: list[str] | None = None) -> None:
+    commit = "c0ffee" * 6 + "cafe"
+    card = {"tags": tags or ["vit", "image-classification"], "license": "mit", "base_model": root}
+    store.save_upload(Upload(repo, commit, datetime(2026, 11, 18, 9, 30, tzinfo=UTC), card=card))
+    evidence = (
+        Evidence(Source.CARD, f"the card names {root} as parent", root),
+        Evidence(
+            Source.WEIGHTS, f"its weights follow {root}: cosine 0.98, 0.03 for the next root", root, 0.98
+        ),
+    )
+    store.save_placement(
+        Placement(repo, commit, root, root, How.BOTH, evidence, "finetune", bytes_read=4_096)
+    )
+    chances = {d: 0.985 - 0.02 * i for i, d in enumerate(known)}
+    predictions = tuple(
+        Prediction(d, chances.get(d, 0.03 + 0.004 * i), d in known) for i, d in enumerate(DIGITS)
+    )
+    name = "digits-vit" if root == VIT else "digits-resnet"
+    reading = Reading(repo, commit, (f"sha-{repo}",), root, name, "5f0c2ab14e77", predictions)
+    store.record(_cost(reading))
+
+
+def _cost(reading: Reading) -> Reading:
+    return replace(
+        reading, tensors_read=(TENSOR,), bytes_read=27_712, bytes_stored=391_204, stored_tensors=72
+    )
+
+
+def _unread(store: Store) -> None:
+    commit, when = "0" * 40, datetime(2026, 11, 19, tzinfo=UTC)
+    minilm = "sentence-transformers/all-MiniLM-L6-v2"
+    root = "nreimers/MiniLM-L6-H384-uncased"
+    for repo, tree in ((minilm, root), ("old/pickles-only", VIT)):
+        store.save_upload(Upload(repo, commit, when))
+        evidence = (Evidence(Source.CARD, f"the card names {tree} as parent", tree),)
+        store.save_placement(Placement(repo, commit, tree, tree, How.DECLARED, evidence))
+    nobody = Abstention("no-expert", "hubbot has no expert for this tree")
+    pickles = Abstention("not-readable-safely", "there are only pickles here, and hubbot never opens one")
+    store.record(Reading(minilm, commit, ("x",), root, abstention=nobody))
+    store.record(Reading("old/pickles-only", commit, ("y",), VIT, abstention=pickles))
+
+
+@pytest.fixture(scope="session")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running Space."""
+    folder = tmp_path_factory.mktemp("space")
+    url = f"sqlite:///{folder / 'hubbot.db'}"
+    with Store.open(url) as store:
+        fill(store)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "space", "--database", url, "--port", str(port)]
+    home = os.environ | {"HUBBOT_HOME": str(folder)}
+    with (
+        (folder / "errors.txt").open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=home) as process,
+    ):
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        address = f"http://127.0.0.1:{port}"
+        try:
+            assert address in told, f"the Space did not start: {(folder / 'errors.txt').read_text()}"
+            yield address
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no chromium here: `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
