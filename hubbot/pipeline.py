@@ -27,6 +27,7 @@ from hubbot.policy import may_suggest
 from hubbot.records import (
     Evidence,
     ExpertInfo,
+    How,
     Placement,
     PullRequest,
     Reading,
@@ -106,23 +107,18 @@ def notice(hub: Hub, since: datetime | None, limit: int | None) -> list[Upload]:
 def place(upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest) -> Placement:
     """Which tree and parent: what the card declares, held against what the weights say.
 
+    A repo that declares no parent and follows no known root, but is somebody's base model, is a root.
+
     Args:
         contents: what the weight files hold; None where they cannot be read.
     """
     lineage = trace(upload, _lookup(hub), known_roots=forest.names)
-    if contents is None:
-        return decide(upload, lineage, None)
-    wanted = forest.wanted(contents.shapes)
-    if not wanted:
-        return replace(decide(upload, lineage, None), bytes_read=contents.bytes_read)
-    try:
-        rows = tensors.read(hub, upload, wanted)
-    except WeightsError as error:
-        unread = Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}")
-        placement = decide(upload, lineage, None)
-        return replace(placement, evidence=(*placement.evidence, unread))
-    placement = decide(upload, lineage, forest.recover(rows))
-    return replace(placement, bytes_read=contents.bytes_read + rows.bytes_read)
+    recovered, cost = _compare(upload, contents, hub, forest)
+    placement = replace(decide(upload, lineage, recovered), bytes_read=cost)
+    if placement.how is How.UNPLACED and not lineage.parent and (child := uploads.child_of(hub, upload.repo)):
+        named = Evidence(Source.TAG, f"{child} names it as its base model")
+        return replace(placement, tree=upload.repo, how=How.ROOT, evidence=(*lineage.evidence, named))
+    return placement
 
 
 def fetch(upload: Upload, expert: ExpertInfo, hub: Hub) -> Tensors:
@@ -216,6 +212,22 @@ def settle(
     )
     bot.store.save_suggestion(settled)
     return settled
+
+
+def _compare(
+    upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest
+) -> tuple[Evidence | None, int]:
+    """What the weights say of the root, and the bytes that asking them cost."""
+    if contents is None:
+        return None, 0
+    wanted = forest.wanted(contents.shapes)
+    if not wanted:
+        return None, contents.bytes_read
+    try:
+        rows = tensors.read(hub, upload, wanted)
+    except WeightsError as error:
+        return Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}"), contents.bytes_read
+    return forest.recover(rows), contents.bytes_read + rows.bytes_read
 
 
 def _refusal(

@@ -78,7 +78,7 @@ def _tell(outcome: Outcome) -> None:
     say(f"{c['abstentions']} got no answer, each for a reason:", style="bold")
     table(
         ["model", "why"],
-        [(r.repo, r.abstention.text) for r in outcome.readings if r.abstention],
+        [(r.repo, r.abstention.text.removeprefix(f"{r.repo}: ")) for r in outcome.readings if r.abstention],
         empty="",
     )
     say()
@@ -135,7 +135,7 @@ def _tell_suggestions(outcome: Outcome) -> None:
     say(f"{len(opened)} pull requests were opened on model cards:", style="bold")
     table(
         ["model", "adds", "pull request"],
-        [(s.repo, ", ".join(x.strip() for x in s.added), s.pull_request) for s in opened[:12]],
+        [(s.repo, ", ".join(line.split(": ")[-1] for line in s.added), s.pull_request) for s in opened[:12]],
         empty="",
     )
     if len(opened) > 12:

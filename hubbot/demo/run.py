@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from hubbot.localhub.server import Server
 from hubbot.pipeline import Event
 from hubbot.records import Placement, Reading, Suggestion
 from hubbot.settings import Settings, load
+
+PORTS = (8090, 8091)
+"""Where the Hub and its CDN are, if free: the addresses of pull requests stay good in the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,15 @@ class Outcome:
 @contextmanager
 def hub(folder: Path) -> Iterator[Server]:
     """The demo's Hub on loopback, with its world in it."""
-    with Server(folder / "hub", tokens=TOKENS) as server:
+    port, cdn_port = (port if _is_free(port) else 0 for port in PORTS)
+    with Server(folder / "hub", tokens=TOKENS, port=port, cdn_port=cdn_port) as server:
         build(server.repos)
         yield server
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def settings(folder: Path, endpoint: str) -> Settings:

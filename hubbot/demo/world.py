@@ -28,6 +28,8 @@ BEGINNING = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 
 TOKENS = {"hf_demo_hubbot": "hubbot"}
 
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
 Files = Mapping[str, bytes | Path]
 
 
@@ -96,7 +98,9 @@ def troublemakers() -> Iterator[Scene]:
     yield Scene("copy-paste/vit-two-tag-lists", {**second, "README.md": twice})
     silent = _card(base_model=root, hubbot=False)
     yield Scene("please-do-not/vit-quiet", {**third, "README.md": silent})
-    yield Scene("sentence-transformers/all-MiniLM-L6-v2", _minilm())
+    yield Scene(MINILM, _minilm())
+    mirrored = {**_minilm(), "README.md": _card(base_model=MINILM)}
+    yield Scene("mirror-mirror/all-MiniLM-L6-v2", mirrored)
 
 
 def _index() -> list[dict[str, Any]]:

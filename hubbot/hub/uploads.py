@@ -96,6 +96,18 @@ def one(hub: Hub, repo: str, revision: str | None = None) -> Upload:
         raise HubUnavailable(f"a malformed answer: {error}", repo=repo) from None
 
 
+def child_of(hub: Hub, repo: str) -> str | None:
+    """Some other repo that names this one as its base model; None where nobody does.
+
+    Raises:
+        HubError: the listing cannot be had.
+    """
+    params = {"filter": f"base_model:{repo}", "limit": 2, "expand": ["sha"]}
+    page, _ = hub.json("/api/models", repo=repo, params=params)
+    names = [_name(entry) for entry in page] if isinstance(page, list) else []
+    return next((shown(name) for name in names if name and name != repo), None)
+
+
 def is_repo_name(text: str) -> bool:
     """Whether a text, from a card for instance, may name a repo on the Hub."""
     return _REPO.fullmatch(text) is not None
