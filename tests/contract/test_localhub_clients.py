@@ -122,6 +122,18 @@ def test_content_that_is_not_what_it_says_is_not_kept(server: Server, api: Api) 
     assert httpx.post(commit, content=body, headers={"Authorization": "Bearer hf_alice"}).status_code == 400
 
 
+def test_large_files_are_fetched_by_lfs_too(server: Server) -> None:
+    server.repos.create("alice/model")
+    server.repos.commit("alice/model", {"model.safetensors": b"weights"})
+    oid = server.repos.file("alice/model", "model.safetensors").blob
+    wanted = [{"oid": oid, "size": 7}, {"oid": "0" * 64, "size": 7}, {"oid": "../x", "size": 7}]
+    url = f"{server.endpoint}/alice/model.git/info/lfs/objects/batch"
+    there, missing, odd = httpx.post(url, json={"operation": "download", "objects": wanted}).json()["objects"]
+    assert httpx.get(there["actions"]["download"]["href"]).content == b"weights"
+    assert (missing["error"]["code"], odd["error"]["code"]) == (404, 422)
+    assert httpx.post(url, json={"operation": "upload", "objects": wanted}).status_code == 401
+
+
 def test_sharded_weights_by_header(server: Server, api: Api, tmp_path: Path) -> None:
     import numpy as np
 

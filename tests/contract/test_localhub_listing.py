@@ -126,3 +126,16 @@ def test_only_real_downloads_are_counted(server: Server, api: Api) -> None:
     assert stranger.model_info("alice/m0").downloads == 0
     httpx.head(f"{server.endpoint}/alice/m0/resolve/main/config.json")
     assert stranger.model_info("alice/m0").downloads == 1
+
+
+def test_a_tree_of_many_files_comes_in_pages(server: Server, api: Api) -> None:
+    server.repos.create("alice/many")
+    names = {f"part-{number:04}/a.txt" for number in range(700)}
+    server.repos.commit("alice/many", dict.fromkeys(names, b"same"))
+    found = [entry.path for entry in api(None).list_repo_tree("alice/many", recursive=True)]
+    assert len(found) == len(set(found)) == 1401
+    assert names <= set(found)
+    assert len(server.log) == 2
+    top = list(api(None).list_repo_tree("alice/many", expand=True))
+    assert len(top) == 701
+    assert {entry.last_commit.title for entry in top if entry.path != ".gitattributes"} == {"Update"}

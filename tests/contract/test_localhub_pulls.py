@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -222,3 +223,26 @@ def test_deleting_files_and_folders(server: Server, api: Api, repo: str) -> None
 def test_a_title_has_3_to_200_characters(api: Api, repo: str, title: str) -> None:
     with pytest.raises(BadRequestError):
         api("bot").create_discussion(repo, title)
+
+
+def test_eight_bots_at_once_get_eight_numbers(server: Server, api: Api, repo: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda n: suggest(api(f"bot{n}"), repo, BETTER + b"%d" % n), range(8)))
+    assert sorted(numbers) == list(range(1, 9))
+    assert {talk.author for talk in server.talks.all(repo)} == {f"bot{n}" for n in range(8)}
+
+
+def test_of_two_commits_on_one_parent_one_wins(server: Server, api: Api, repo: str) -> None:
+    seen, alice = server.repos.head(repo), api("alice")
+
+    def commit(number: int) -> int:
+        add = [CommitOperationAdd(f"{number}.txt", b"x")]
+        try:
+            alice.create_commit(repo, add, commit_message="Race", parent_commit=seen)
+        except HfHubHTTPError as lost:
+            return lost.response.status_code
+        return 200
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(commit, range(4))) == [200, 412, 412, 412]
+    assert len(server.repos.files(repo)) == 4
