@@ -4,7 +4,8 @@ The owner's comments, quotes, line ends, order and indentation stay because nobo
 bytes can go in is read off the YAML tree; afterwards the new card is parsed again and must differ from the
 old one by exactly what was added, in data and in bytes. Whatever cannot be edited so is refused.
 
-Front matter is what the Hub takes for it: from a first line `---` to the next line `---`.
+Front matter is what the Hub takes for it: from a first line `---` to the next line `---`, which alone may
+have blanks at its end. (It also allows blank lines on top; many other readers do not.)
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from hubbot.card.yaml_tree import Node, parse, plain_is_text
 from hubbot.errors import CardError, CardNotEditable
 
 BOM = "\ufeff"
-FENCE = re.compile(r"^---(?=\r?$)", re.MULTILINE)
-ALMOST_A_FENCE = re.compile(r"[\s\ufeff]*---(?=\s|$)")
+OPENING = re.compile(r"---(?=\r?\n|$)")
+CLOSING = re.compile(r"^---[ \t]*(?=\r?$)", re.MULTILINE)
+ALMOST_OPENING = re.compile(r"[\s\ufeff]*---(?=\s|$)")
 STRAY = re.compile(
     r"^[ \t]*---[ \t]*\r?\n(?:[ \t]*(?:#.*)?\r?\n)*"
     r"[\"']?(?:license|language|tags|datasets|library_name|pipeline_tag|base_model|metrics|model-index)[\"']?:",
@@ -60,8 +62,8 @@ class _Block:
     end: int
 
     def yaml(self, text: str) -> str:
-        """As the Hub cuts it out: without the line ends before the closing line."""
-        return text[self.start : self.end].rstrip("\r\n")
+        """As the Hub cuts it out: without the line end before the closing line."""
+        return text[self.start : self.end].removesuffix("\n").removesuffix("\r")
 
 
 def opted_out(card: bytes) -> bool:
@@ -122,16 +124,15 @@ def _locate(text: str) -> _Block | None:
     """The front matter's place, or None where there is none at all."""
     top = len(BOM) if text.startswith(BOM) else 0
     body = text[top:]
-    opening = FENCE.match(body)
-    if opening is None:
-        if ALMOST_A_FENCE.match(body) or STRAY.search(body):
+    if not OPENING.match(body):
+        if ALMOST_OPENING.match(body) or STRAY.search(body):
             raise CardNotEditable("its front matter does not begin with a bare `---` at the very top")
         return None
     start = _after_line(text, top)
-    closing = FENCE.search(text, start)
+    closing = CLOSING.search(text, start)
     if start == len(text) or closing is None:
         raise CardNotEditable("its front matter has no end")
-    later = FENCE.search(text, closing.end())
+    later = CLOSING.search(text, closing.end())
     if closing.start() == start and later:
         raise CardNotEditable("its front matter is empty, and parsers disagree on where it ends")
     if STRAY.search(text, closing.end()):

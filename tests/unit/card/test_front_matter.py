@@ -63,6 +63,7 @@ EDITS = {
         "---\ntags: ['🤗', 猫]\n'emoji 🚀': 1\n---\n🎉\n",
         "---\ntags: ['🤗', 猫, seven]\n'emoji 🚀': 1\n---\n🎉\n",
     ),
+    "blanks after the end": ("---\na: b\n--- \t\r\n", "---\na: b\ntags:\n- seven\n--- \t\r\n"),
     "a quoted key": ('---\n"tags":\n- a\n---\n', '---\n"tags":\n- a\n- seven\n---\n'),
     "an item over two lines": ("---\ntags:\n- a\n  b\n---\n", "---\ntags:\n- a\n  b\n- seven\n---\n"),
     "a rule under a heading is no front matter": (
@@ -102,8 +103,8 @@ REFUSALS = {
     "two front matters": ("---\na: b\n---\n---\ntags: [x]\n---\n", "second front matter"),
     "no end": ("---\na: b\n", "no end"),
     "nothing but a fence": ("---", "no end"),
-    "a fence with a space at the end": ("---\na: b\n--- \n", "no end"),
     "an empty one that may be a full one": ("---\n---\na: b\n---\n", "empty"),
+    "the same with blanks": ("---\n---\na: b\n--- \n", "empty"),
     "a list of keys in braces": ("---\n{a: b}\n---\n", "no list of keys"),
     "a list": ("---\n- a\n---\n", "no list of keys"),
     "a sentence": ("---\nhello\n---\n", "no list of keys"),

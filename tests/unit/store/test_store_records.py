@@ -271,3 +271,15 @@ def test_commands_wait_are_done_once_and_stay_as_audit(store: Store) -> None:
     assert oldest.outcome == "approved"
     assert oldest.finished_at is not None
     assert oldest.asked_at <= oldest.finished_at
+
+
+def test_an_upload_is_finished_at_one_commit_only(store: Store) -> None:
+    assert not store.is_finished(UPLOAD)
+    store.save_upload(UPLOAD)
+    assert not store.is_finished(UPLOAD)
+    store.finish_upload(UPLOAD)
+    store.save_upload(UPLOAD)
+    assert store.is_finished(UPLOAD)
+    moved = replace(UPLOAD, commit="b" * 40)
+    store.save_upload(moved)
+    assert not store.is_finished(moved)
