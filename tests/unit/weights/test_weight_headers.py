@@ -42,6 +42,7 @@ def tensor(begin: int = 0, end: int = 8, dtype: Any = "F32", shape: Any = (2,)) 
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, arrays, max_size=6), st.dictionaries(names, names, max_size=3))
 def test_what_safetensors_writes_is_read_back(tensors: dict[str, Any], notes: dict[str, str]) -> None:
     data = safetensors.numpy.save(tensors, metadata=notes or None)
@@ -54,6 +55,7 @@ def test_what_safetensors_writes_is_read_back(tensors: dict[str, Any], notes: di
         assert data[entry.begin : entry.end] == array.tobytes()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5), st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple))
 def test_leading_rows_are_the_first_bytes(rows: int, shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape), dtype="f4").reshape(shape)
@@ -68,7 +70,7 @@ GOOD = safetensors.numpy.save(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 35), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_spoilt_header_is_refused_or_says_what_safetensors_reads(spoil: list[tuple[int, int]]) -> None:
     data = bytearray(GOOD)
@@ -85,12 +87,14 @@ def test_a_spoilt_header_is_refused_or_says_what_safetensors_reads(spoil: list[t
         assert bytes(theirs[name]["data"]) == bytes(data[entry.begin : entry.end])
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(GOOD) - 1))
 def test_a_file_cut_anywhere_is_truncated(size: int) -> None:
     with pytest.raises(TruncatedFile):
         read(GOOD, file_size=size)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_is_never_believed_unless_safetensors_does(noise: bytes) -> None:
     data = struct.pack("<Q", len(noise)) + noise
