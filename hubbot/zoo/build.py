@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
+from hubbot.errors import ZooError
 from hubbot.zoo import digits
 from hubbot.zoo.layout import (
     TARGETS,
@@ -52,9 +53,10 @@ def build(recipe: Recipe, size: str, folder: Path, advance: Advance = lambda *_:
         folder: where it goes; may hold an unfinished build of the same recipe.
 
     Raises:
-        ZooError: the recipe has no such size.
+        ZooError: the recipe has no such size, or the folder holds models of another recipe.
     """
-    count = recipe.count(size)
+    count, recipe = recipe.count(size), recipe.at(size)
+    _claim(folder, recipe)
     models: list[ZooModel] = []
     with _one_thread():
         for root in recipe.roots:
@@ -71,6 +73,16 @@ def build(recipe: Recipe, size: str, folder: Path, advance: Advance = lambda *_:
     zoo = Zoo(folder, recipe.name, recipe.hash, size, tuple(models))
     write_index(zoo)
     return zoo
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Mark a folder as one recipe's, since models that are there are not made again."""
+    mark = folder / "recipe.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    if mark.exists() and mark.read_text(encoding="utf-8").strip() != recipe.hash:
+        hint = "build into another folder, or remove this one"
+        raise ZooError("the models here are of another recipe or pace", file=str(folder), hint=hint)
+    mark.write_text(recipe.hash + "\n", encoding="utf-8")
 
 
 def _line(folder: Path, repo: str, root: str | None, split: str, declared: bool) -> ZooModel:
@@ -281,4 +293,5 @@ def _write(
     ):
         (part / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (part / "README.md").write_text(card(repo, base_model, trainer), encoding="utf-8")
+    shutil.rmtree(place, ignore_errors=True)
     part.replace(place)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hubbot.errors import ZooError
@@ -48,6 +48,14 @@ class RootRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """How large a zoo is: children per root, a multiple of 20, and the share of the training they get."""
+
+    children: int
+    pace: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """A zoo: its roots, and the ranges that each child draws its fine-tuning from.
 
@@ -57,7 +65,7 @@ class Recipe:
         learning_rate: log-uniform range.
         steps: uniform range of optimiser steps.
         declared: share of children that name their base_model.
-        children: children per root, by size; multiples of 20.
+        sizes: how many children per root, and how thoroughly, by name.
     """
 
     name: str
@@ -71,12 +79,12 @@ class Recipe:
     weight_decay: tuple[float, ...]
     schedules: tuple[str, ...]
     declared: float
-    children: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, Size] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
         """Changes with anything that could change a model (sizes only say how many there are)."""
-        told = {name: value for name, value in asdict(self).items() if name != "children"}
+        told = {name: value for name, value in asdict(self).items() if name != "sizes"}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def count(self, size: str) -> int:
@@ -85,9 +93,21 @@ class Recipe:
         Raises:
             ZooError: there is no such size.
         """
-        if size not in self.children:
-            raise ZooError(f"no size {size!r}", hint=f"one of {', '.join(self.children)}")
-        return self.children[size]
+        if size not in self.sizes:
+            raise ZooError(f"no size {size!r}", hint=f"one of {', '.join(self.sizes)}")
+        return self.sizes[size].children
+
+    def at(self, size: str) -> Recipe:
+        """The recipe as that size cooks it; itself, unless the size is a hurried one.
+
+        Raises:
+            ZooError: there is no such size.
+        """
+        self.count(size)
+        pace = self.sizes[size].pace
+        roots = tuple(replace(root, steps=round(root.steps * pace)) for root in self.roots)
+        low, high = self.steps
+        return replace(self, roots=roots, steps=(round(low * pace), round(high * pace)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +147,8 @@ DIGITS = Recipe(
     weight_decay=(0.0, 0.01),
     schedules=("constant", "linear", "cosine"),
     declared=0.7,
-    children={"tiny": 20, "demo": 100, "bench": 300},
+    # `tiny` has all the files and hardly any training: for tests.
+    sizes={"tiny": Size(20, pace=0.02), "demo": Size(100), "bench": Size(300)},
 )
 
 RECIPES = {recipe.name: recipe for recipe in (DIGITS,)}

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbot.experts.calibrate import (
+    Geometry,
+    calibrate,
+    choose_threshold,
+    conformal_quantile,
+    distance,
+    platt,
+)
+
+
+def test_platt_finds_the_scale_of_overconfident_logits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = 2 * torch.randn(4000, 5, generator=generator)
+    truth = (torch.rand(4000, 5, generator=generator) < torch.sigmoid(honest)).float()
+    slope, bias = platt(4 * honest - 2, truth)
+    assert slope == pytest.approx(0.25, abs=0.02)
+    assert bias == pytest.approx(0.5, abs=0.05)
+
+
+def test_platt_stays_finite_when_labels_are_separated() -> None:
+    truth = torch.tensor([[0.0], [1.0]] * 20)
+    slope, bias = platt(20 * truth - 10, truth)
+    assert 0 < slope < 100
+    assert abs(bias) < 100
+
+
+def test_the_threshold_is_the_lowest_that_is_precise_enough() -> None:
+    probability = torch.linspace(0.99, 0.01, 99)[:, None]
+    truth = (probability > 0.4).float()
+    threshold = choose_threshold(probability, truth)
+    assert threshold is not None
+    known = probability >= threshold
+    assert float(truth[known].mean()) >= 0.95
+    assert threshold == pytest.approx(0.38, abs=0.02)  # a few mistakes below 0.4 are within the five per cent
+
+
+def test_a_few_lucky_labels_are_not_enough() -> None:
+    assert choose_threshold(torch.full((10, 1), 0.9), torch.ones(10, 1)) is None
+    assert choose_threshold(torch.full((40, 1), 0.9), torch.ones(40, 1)) == pytest.approx(0.9)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.7, 0.9]), st.booleans()), min_size=1, max_size=200))
+def test_recognised_labels_keep_the_promise(pairs: list[tuple[float, bool]]) -> None:
+    probability = torch.tensor([[p] for p, _ in pairs])
+    truth = torch.tensor([[float(t)] for _, t in pairs])
+    threshold = choose_threshold(probability, truth)
+    if threshold is not None:
+        assert float(truth[probability >= threshold].mean()) >= 0.95
+
+
+def test_conformal_quantile_covers() -> None:
+    values = torch.rand(199, generator=torch.Generator().manual_seed(0))
+    assert conformal_quantile(values, 0.99) == pytest.approx(float(values.sort().values[197]))
+    assert conformal_quantile(values[:20], 0.99) > float(values[:20].max())
+
+
+def test_only_weights_like_those_of_training_are_near() -> None:
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(16, 16, generator=generator)
+    common = 0.1 * torch.randn(16, 16, generator=generator)
+    children = root + common + 0.1 * torch.randn(80, 16, 16, generator=generator)
+    geometry = Geometry(root, children[:60].mean(0))
+    features = geometry.features(children)
+    truth = torch.ones(20, 1)
+    made = calibrate(torch.zeros(20, 1), truth, features[:60], features[60:])
+    strangers = {
+        "the root": root,
+        "zeros": torch.zeros(16, 16),
+        "another seed": torch.randn(16, 16, generator=generator),
+        "the root with noise": root + 0.14 * torch.randn(16, 16, generator=generator),
+        "the other way": root - common,
+    }
+    for what, weights in strangers.items():
+        far = distance(
+            geometry.features(weights[None]), torch.tensor(made.centre), torch.tensor(made.precision)
+        )
+        assert float(far) > made.distance, what
