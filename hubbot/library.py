@@ -113,8 +113,8 @@ class Library:
         index, vectors = self._fresh()
         if not index.entries:
             return SearchAnswer(note="Nothing has been read yet.")
-        similarities = vectors @ self._load_encoder(self._encoder).encode([text])[0]  # (k,)
-        weights = weigh(similarities)
+        similarities = vectors @ self._load_encoder(self._encoder).encode([text])[0]  # (m,)
+        weights = weigh(index, similarities)
         if weights is None:
             return SearchAnswer(note=_too_far(index.texts))
         understood = _heaviest(index.texts, weights)
@@ -158,13 +158,14 @@ class Library:
         return f"{self.endpoint}/{repo}"
 
     def _fresh(self) -> tuple[LabelIndex, Floats]:
-        """The index of the database as it is now, and its labels as unit rows, shape (k, d)."""
+        """The index of the database as it is now, and its wordings as unit rows, shape (m, d)."""
         with self._lock:
             state = self._state()
             if state != self._seen:
                 index = LabelIndex(self._entries())
-                vectors = self._load_encoder(self._encoder).encode(index.texts) if index.texts else _nothing()
-                self._index, self._vectors, self._seen = index, vectors, state
+                if index.wordings:
+                    self._vectors = self._load_encoder(self._encoder).encode(index.wordings)
+                self._index, self._seen = index, state
             return self._index, self._vectors
 
     def _state(self) -> object:

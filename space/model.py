@@ -26,6 +26,14 @@ STATES = {
     "closed": "Closed by the owner. hubbot leaves this model alone.",
 }
 
+MEASURED = {
+    "accuracy": "of its yes and no, label by label, were right",
+    "precision": "of the labels that it recognised were right",
+    "coverage": "of the labels that it should have recognised, it did",
+    "abstained": "of the models got no answer",
+}
+"""What an expert's scores mean; any other is the accuracy of a simpler method beside it."""
+
 
 def model_page(library: Library, repo: str, query: str) -> str:
     """The whole page, or a sentence where the model was never noticed."""
@@ -113,12 +121,12 @@ def _believed(page: ModelPage) -> str:
     parts = [element("h2", "Why it is believed" if read else "Where it belongs"), _placement(page)]
     expert = page.expert
     if expert and read:
-        learned = f"{esc(expert.name)} learned from {esc(expert.trained_on)}."
-        parts.append(element("p", learned))
-        scores = [(name.replace("_", " "), f"{value:.3g}") for name, value in expert.scores.items()]
-        if scores:
-            held = "On models that it was neither trained nor calibrated on, it scored:"
-            parts.append(element("p", held) + facts((name, esc(value)) for name, value in scores))
+        parts.append(
+            element("p", f"{esc(expert.name)} learned from {esc(_sentence(expert.trained_on, False))}")
+        )
+        if expert.scores:
+            parts.append(element("p", "On models that it was neither trained nor calibrated on:"))
+            parts.append(facts((name, _score(name, value)) for name, value in expert.scores.items()))
     if page.reading and page.reading.predictions:
         calibrated = (
             "The percentages are calibrated on models set aside for that: of the labels given with 90%, "
@@ -126,6 +134,12 @@ def _believed(page: ModelPage) -> str:
         )
         parts.append(element("p", calibrated, cls="hb-quiet"))
     return element("section", *parts) if len("".join(parts[1:])) else ""
+
+
+def _score(name: str, value: float) -> str:
+    if name in MEASURED:
+        return f"{value:.1%} {MEASURED[name]}"
+    return f"{value:.1%}, were this simpler method used instead"
 
 
 def _placement(page: ModelPage) -> str:
@@ -181,8 +195,8 @@ def _breakable(name: str) -> str:
     return esc(name).replace(".", ".<wbr>").replace("/", "/<wbr>")
 
 
-def _sentence(text: str) -> str:
+def _sentence(text: str, capital: bool = True) -> str:
     text = text.strip()
-    if not text.startswith("hubbot"):
+    if capital and not text.startswith("hubbot"):
         text = text[:1].upper() + text[1:]
     return text + ("" if text.endswith((".", "!", "?")) else ".")

@@ -2,7 +2,7 @@
 
 Labels are told apart by their text, so that two trees which both know "the digit seven" share a column.
 
-Letters: n models, k label texts.
+Letters: n models, k label texts, m wordings.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class LabelIndex:
     Attributes:
         texts: the k label texts, sorted.
         probabilities: shape (n, k); 0 where a model's expert does not know the label.
+        wordings: all m ways to say a label: its text, and the names that experts give it. People type either.
+        columns: which of the k labels each wording says, shape (m,).
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
@@ -40,6 +42,13 @@ class LabelIndex:
         for i, entry in enumerate(self.entries):
             for text, prediction in entry.predictions.items():
                 self.probabilities[i, column[text]] = prediction.probability
+        said = {(text, text) for text in self.texts} | {
+            (text, prediction.label.replace("_", " ").replace("-", " "))
+            for entry in self.entries
+            for text, prediction in entry.predictions.items()
+        }
+        self.wordings = tuple(wording for _, wording in sorted(said))
+        self.columns = np.array([column[text] for text, _ in sorted(said)], np.intp)  # (m,)
         self._trees = np.array([entry.tree for entry in self.entries], dtype=np.str_)
 
     def within(self, tree: str | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -3,13 +3,13 @@
 A text is near some labels, a model has some labels with some probability, and the chance that the model
 fits the text is the sum over labels of one times the other:
 
-    w = softmax(s / T)         s: cosine of the text with each label, T = `TEMPERATURE`
+    w = softmax(s / T)         s: cosine of the text with the nearest wording of each label, T = `TEMPERATURE`
     score(model) = Σ_l w_l · p_l(model)
 
 With calibrated probabilities the score is one too, so that trees may be mixed. Where even the nearest label
 is far from the text, nothing is certain, and that is the answer.
 
-Letters: n models, k label texts.
+Letters: n models, k label texts, m wordings.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from hubbot.records import Floats
 
 TEMPERATURE = 0.03
-"""A label whose cosine is 0.1 below the nearest one's gets 1/28 of its weight. With all-MiniLM-L6-v2, "seven"
-lies 0.15 to 0.2 nearer to the seven than to other digits, "an even number" within 0.1 of several."""
+"""A label whose cosine is 0.1 below the nearest one's gets 1/28 of its weight. With all-MiniLM-L6-v2, "the
+digit seven" lies 0.1 nearer to the seven than to other digits, "an even number" within 0.05 of several."""
 
 FLOOR = 0.4
 """Cosine with the nearest label below which a text is about something else. With all-MiniLM-L6-v2, "a recipe
-for soup" or "chest x-rays" reach 0.2 among digits, "a clock" 0.35, "an even number" 0.45 and more."""
+for soup" or "chest x-rays" reach 0.2 among digits, "a clock" 0.33, "an even number" 0.45."""
 
 LEAST_SCORE = 0.1
 """Models below this chance are not worth showing."""
@@ -39,18 +39,20 @@ LEAST_SHARE = 0.1
 """A label that makes less than this share of a score is no reason for it."""
 
 
-def weigh(similarities: Floats) -> Floats | None:
+def weigh(index: LabelIndex, similarities: Floats) -> Floats | None:
     """What share of a text each label bears.
 
     Args:
-        similarities: cosine of the text with each label, shape (k,).
+        similarities: cosine of the text with each of `index.wordings`, shape (m,).
 
     Returns:
-        Weights that sum to 1, shape (k,); None where no label is near enough.
+        Weights that sum to 1, in the order of `index.texts`, shape (k,); None where no label is near enough.
     """
     if not len(similarities) or not similarities.max() >= FLOOR:
         return None
-    raised = np.exp((similarities - similarities.max()) / TEMPERATURE)  # (k,)
+    nearest = np.full(len(index.texts), -1.0, np.float32)  # (k,)
+    np.maximum.at(nearest, index.columns, similarities)
+    raised = np.exp((nearest - nearest.max()) / TEMPERATURE)  # (k,)
     return np.asarray(raised / raised.sum(), np.float32)
 
 

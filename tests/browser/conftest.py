@@ -38,7 +38,7 @@ TENSOR = "vit.layers.2.mlp.fc2.weight"
 
 
 def expert(name: str, root: str) -> ExpertInfo:
-    labels = tuple(Label(d, f"the handwritten digit {d}", f"digit-{d}") for d in DIGITS)
+    labels = tuple(Label(d, f"a handwritten digit {d}", f"digit-{d}") for d in DIGITS)
     return ExpertInfo(
         name,
         "5f0c2ab14e77",
@@ -47,8 +47,8 @@ def expert(name: str, root: str) -> ExpertInfo:
         (Wanted(TENSOR),),
         labels,
         "sentence:all-MiniLM-L6-v2",
-        "120 fine-tunes on scikit-learn's handwritten digits, 5 of 10 digits each",
-        scores={"mean_per_label_accuracy": 0.931, "precision_in_the_wild": 0.97},
+        "180 models of hubbot's digits zoo, each fine-tuned on 5 of the 10 digits of scikit-learn's digits",
+        scores={"accuracy": 0.9044, "precision": 0.949, "abstained": 0.0, "nearest task vector": 0.8378},
     )
 
 

@@ -35,7 +35,7 @@ EXPERT = ExpertInfo(
     "/nowhere",
     (TREE,),
     (Wanted("layer.3.weight"),),
-    tuple(Label(d, f"the digit {d}", f"digit-{d}") for d in DIGITS),
+    tuple(Label(d, f"a handwritten digit {d}", f"digit-{d}") for d in DIGITS),
     "sentence:all-MiniLM-L6-v2",
     "a zoo of digits",
     scores={"accuracy": 0.93},
@@ -91,7 +91,7 @@ def test_search_finds_and_explains(library: Library) -> None:
     answer = library.search("  seven\n")
     assert [hit.repo for hit in answer.hits] == ["a/sevens"]
     assert answer.note == ""
-    assert answer.understood[0][0] == "the digit seven"
+    assert answer.understood[0][0] == "a handwritten digit seven"
     assert answer.hits[0].because[0].label == "seven"
 
 
@@ -141,7 +141,7 @@ def test_a_model_page_joins_what_is_known(library: Library) -> None:
     assert page.suggestion is not None
     assert page.declared == {"tags": ("digit-seven", "mine"), "datasets": ("mnist",), "license": ("mit",)}
     assert page.confirmed == {"seven"}
-    assert page.label("seven").text == "the digit seven"
+    assert page.label("seven").text == "a handwritten digit seven"
     assert page.label("unheard").text == "unheard"
 
 

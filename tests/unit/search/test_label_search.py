@@ -15,7 +15,7 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 def entry(repo: str, tree: str = "org/vit", **probabilities: float) -> Entry:
     told = dict.fromkeys(DIGITS, 0.02) | probabilities
-    return Entry(repo, tree, {f"the digit {d}": Prediction(d, p, p > 0.9) for d, p in told.items()})
+    return Entry(repo, tree, {f"a handwritten digit {d}": Prediction(d, p, p > 0.9) for d, p in told.items()})
 
 
 INDEX = LabelIndex(
@@ -34,11 +34,11 @@ INDEX = LabelIndex(
 
 def ask(text: str, tree: str | None = None, limit: int = 10) -> tuple[Hit, ...] | None:
     encoder = load(OFFLINE_DEFAULT)
-    weights = weigh(encoder.encode(INDEX.texts) @ encoder.encode([text])[0])
+    weights = weigh(INDEX, encoder.encode(INDEX.wordings) @ encoder.encode([text])[0])
     return None if weights is None else rank(INDEX, weights, tree=tree, limit=limit)
 
 
-@pytest.mark.parametrize("text", ["seven", "7", "the digit seven", "a handwritten 7"])
+@pytest.mark.parametrize("text", ["seven", "7", "a handwritten 7", "pictures of sevens"])
 def test_seven_finds_those_that_know_it(text: str) -> None:
     hits = ask(text)
     assert hits is not None
@@ -83,14 +83,22 @@ def test_the_tree_filter_and_the_limit() -> None:
 
 
 def test_weights_are_a_softmax_over_a_floor() -> None:
-    weights = weigh(np.array([0.9, 0.8, 0.2], np.float32))
+    three = LabelIndex([Entry("m/m", "t", {name: Prediction(name, 0.5, False) for name in ("x", "y", "z")})])
+    weights = weigh(three, np.array([0.9, 0.8, 0.2], np.float32))
     assert weights is not None
     assert weights.sum() == pytest.approx(1.0)
     assert weights[0] / weights[1] == pytest.approx(np.exp(0.1 / 0.03), rel=1e-3)
-    assert weigh(np.array([FLOOR - 0.01, 0.0], np.float32)) is None
-    assert weigh(np.array([FLOOR, 0.0], np.float32)) is not None
-    assert weigh(np.array([], np.float32)) is None
-    assert weigh(np.array([np.nan], np.float32)) is None
+    assert weigh(three, np.array([FLOOR - 0.01, 0.0, 0.0], np.float32)) is None
+    assert weigh(three, np.array([FLOOR + 0.01, 0.0, 0.0], np.float32)) is not None
+    assert weigh(three, np.array([np.nan] * 3, np.float32)) is None
+    assert weigh(LabelIndex(()), np.array([], np.float32)) is None
+
+
+def test_a_label_is_met_by_its_text_or_its_name() -> None:
+    index = LabelIndex([Entry("m/m", "t", {"a photo of a sports car": Prediction("sports_car", 0.9, True)})])
+    assert index.wordings == ("a photo of a sports car", "sports car")
+    assert index.columns.tolist() == [0, 0]
+    assert weigh(index, np.array([0.1, 0.6], np.float32)) == pytest.approx([1.0])
 
 
 def test_scores_are_the_sum_and_ties_go_by_name() -> None:
