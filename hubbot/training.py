@@ -260,7 +260,7 @@ def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> dict[str, f
         tree = open_tree(zoo, expert.info.tree)
         layer = tree.splits[split][expert.config.wanted.name]
         calibration = expert.config.calibration
-        said = calibration.slope * logits(expert.probe, layer.X) + calibration.bias
+        said = calibration.slope * logits(expert.probe, layer.X.double()) + calibration.bias
         scores = {"accuracy": per_label_accuracy(said > 0, layer.Y), **_operating_point(expert, layer)}
         scores |= {name: _baseline(tree, name, split) for name in BASELINES}
     return {name: round(value, 4) for name, value in scores.items()}

@@ -16,25 +16,29 @@ from hubbot.experts.probe import KINDS, VIEWS, Probe, Sizes, matrix_shape
 from hubbot.experts.schema import Config
 from hubbot.records import Abstention, ExpertInfo, Prediction, Reading, Tensors
 
+DECIMALS = 6
 NOT_FINITE = "not-finite"
 UNLIKE_TRAINING = "unlike-training"
 
 
 class Expert:
-    """A probe with its labels and calibration, on a device."""
+    """A probe with its labels and calibration, on a device.
+
+    Computed in float64 and rounded, so that a reading does not depend on who else is in the batch.
+    """
 
     def __init__(self, info: ExpertInfo, config: Config, weights: Mapping[str, Tensor], device: str) -> None:
         self.info, self.config, self.device = info, config, torch.device(device)
-        self.probe = build_probe(config)
+        self.probe = _build_probe(config, info.folder)
         try:
             state = {
                 name.removeprefix("probe."): t for name, t in weights.items() if name.startswith("probe.")
             }
             self.probe.load_state_dict(state)
-            origin = weights["origin"].reshape(self.probe.shape).to(self.device)
+            origin = weights["origin"].reshape(self.probe.shape).to(self.device, torch.float64)
         except (KeyError, RuntimeError) as error:
             raise ExpertError(f"its weights do not fit its config: {error}", file=info.folder) from error
-        self.probe.to(self.device).eval()
+        self.probe.to(self.device, torch.float64).eval()
         self.geometry = Geometry(origin, self.probe.mean)
 
     def consult(self, batch: Sequence[Tensors]) -> list[Reading]:
@@ -68,9 +72,10 @@ class Expert:
         if not batch:
             return []
         name, shape = self.config.wanted.name, matrix_shape(self.config.wanted.shape or ())
-        X = torch.stack([torch.tensor(tensors.values[name]).reshape(shape) for tensors in batch]).to(
-            self.device
-        )
+        matrices = [
+            torch.tensor(tensors.values[name], dtype=torch.float64).reshape(shape) for tensors in batch
+        ]
+        X = torch.stack(matrices).to(self.device)  # (n, d_H, d_W)
         calibration = self.config.calibration
         encoding = self.probe.encode(X)  # (n, r_T)
         probability = torch.sigmoid(
@@ -78,8 +83,8 @@ class Expert:
         )  # (n, k)
         far = distance(
             self.geometry.features(X),
-            torch.tensor(calibration.centre, device=self.device),
-            torch.tensor(calibration.precision, device=self.device),
+            X.new_tensor(calibration.centre),
+            X.new_tensor(calibration.precision),
         )
         return [
             self._judged(tensors, p, e, d)
@@ -97,10 +102,12 @@ class Expert:
             )
             return self._reading(tensors, abstention=Abstention(UNLIKE_TRAINING, text))
         predictions = tuple(
-            Prediction(label.name, value, limit is not None and value >= limit)
+            Prediction(label.name, round(value, DECIMALS), limit is not None and value >= limit)
             for label, value in zip(self.info.labels, p, strict=True)
         )
-        return self._reading(tensors, predictions=predictions, embedding=tuple(encoding))
+        return self._reading(
+            tensors, predictions=predictions, embedding=tuple(round(value, DECIMALS) for value in encoding)
+        )
 
     def _reading(
         self,
@@ -128,7 +135,7 @@ class Expert:
         )
 
 
-def build_probe(config: Config) -> Probe:
+def _build_probe(config: Config, folder: str) -> Probe:
     """A probe as the config describes it, its weights still random.
 
     Raises:
@@ -137,7 +144,6 @@ def build_probe(config: Config) -> Probe:
     told = dict(config.probe)
     kind = told.pop("kind")
     if kind not in KINDS or told["view"] not in VIEWS:
-        raise ExpertError(
-            f"unknown probe {kind!r} or view {told['view']!r}", hint="a newer hubbot may know it"
-        )
+        why = f"unknown probe {kind!r} or view {told['view']!r}"
+        raise ExpertError(why, file=folder, hint="a newer hubbot may know it")
     return KINDS[kind](matrix_shape(config.wanted.shape or ()), len(config.labels), Sizes(**told))

@@ -26,9 +26,7 @@ def test_the_encoding_is_the_papers() -> None:
     for x, said in zip(X, probe.encode(X), strict=True):
         Z = x @ probe.U
         P = torch.relu(Z.T @ probe.V)
-        expected = sum(
-            probe.encoder.weight[:, u * 5 + v] * P[u, v] for u in range(4) for v in range(5)
-        )
+        expected = sum(probe.encoder.weight[:, u * 5 + v] * P[u, v] for u in range(4) for v in range(5))
         assert torch.allclose(said, expected + probe.encoder.bias, atol=1e-5)
 
 

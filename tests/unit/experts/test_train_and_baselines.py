@@ -10,9 +10,8 @@ from hubbot.experts.train import Layer, Schedule, logits, per_label_accuracy, tr
 
 def planted(count: int, seed: int, signal: float = 1.0) -> Layer:
     """Weights that are one root, one direction per label, and noise."""
-    root, ways = torch.randn(12, 10, generator=torch.Generator().manual_seed(7)), []
-    for label in range(4):
-        ways.append(torch.randn(12, 10, generator=torch.Generator().manual_seed(100 + label)))
+    root = torch.randn(12, 10, generator=torch.Generator().manual_seed(7))
+    ways = [torch.randn(12, 10, generator=torch.Generator().manual_seed(100 + label)) for label in range(4)]
     generator = torch.Generator().manual_seed(seed)
     Y = torch.randint(0, 2, (count, 4), generator=generator).float()
     noise = torch.randn(count, 12, 10, generator=generator)
