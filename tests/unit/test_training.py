@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hubbot.errors import ExpertError, ZooError
+from hubbot.experts.artifact import describe, load, trained_on
+from hubbot.experts.router import shipped
+from hubbot.experts.schema import read
+from hubbot.experts.train import Schedule
+from hubbot.training import build_zoo, candidates, evaluate_expert, open_tree, train_expert
+from hubbot.zoo.layout import Zoo
+from hubbot.zoo.recipes import DIGITS
+
+ROOT = "digits-zoo/vit-a"
+QUICK = Schedule(epochs=4, seed=3)
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return build_zoo("digits", "tiny", tmp_path_factory.mktemp("zoo"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def expert(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("expert")
+    train_expert(zoo.folder, ROOT, folder, how=QUICK, progress=False)
+    return folder
+
+
+def test_the_head_and_the_embeddings_are_no_candidates(zoo: Zoo) -> None:
+    for root in DIGITS.roots:
+        layers = list(open_tree(zoo.folder, root.repo).origin)
+        assert len(layers) >= 10
+        assert not any(word in name for name in layers for word in ("classifier", "embed", "norm", "bias"))
+
+
+def test_candidates_are_small_hidden_matrices() -> None:
+    shapes = {
+        "model.layers.0.mlp.weight": (100, 100),
+        "model.layers.1.mlp.weight": (100, 100),
+        "model.layers.2.huge.weight": (1000, 1000),
+        "model.layers.3.tiny.weight": (4, 4),
+        "lm_head.weight": (100, 100),
+        "model.embed_tokens.weight": (100, 100),
+        "model.layers.0.mlp.bias": (1000,),
+    }
+    assert candidates(shapes) == ("model.layers.0.mlp.weight", "model.layers.1.mlp.weight")
+
+
+def test_an_expert_is_written_whole(zoo: Zoo, expert: Path) -> None:
+    info = describe(expert)
+    assert (info.name, info.roots) == ("digits-vit-a", (ROOT,))
+    assert [label.tag for label in info.labels][7] == "digit-seven"
+    assert info.datasets == ()
+    told = read(expert).provenance
+    assert told["zoo"]["recipe_hash"] == DIGITS.at("tiny").hash
+    assert told["schedule"]["seed"] == 3
+    best = min(told["validation"], key=lambda layer: told["validation"][layer]["loss"])
+    assert info.wanted[0].name == best  # validation chose the layer
+    learned = trained_on(expert)
+    assert set(learned) == {"train", "validation", "calibration"}
+    assert set(learned["train"]) == {m.sha256 for m in zoo.children(ROOT, "train")}
+
+
+def test_the_score_is_reproduced(zoo: Zoo, expert: Path) -> None:
+    assert evaluate_expert(expert, zoo.folder) == describe(expert).scores
+
+
+def test_the_same_command_makes_the_same_expert(zoo: Zoo, expert: Path, tmp_path: Path) -> None:
+    again = train_expert(zoo.folder, ROOT, tmp_path, how=QUICK, progress=False)
+    assert again.version == describe(expert).version
+
+
+def test_the_test_split_selects_nothing(zoo: Zoo, expert: Path) -> None:
+    tree = open_tree(zoo.folder, ROOT)
+    learned = {sha for hashes in trained_on(expert).values() for sha in hashes}
+    assert not learned & {m.sha256 for m in tree.zoo.children(ROOT, "test")}
+
+
+def test_what_is_not_there_is_told(zoo: Zoo, expert: Path, tmp_path: Path) -> None:
+    with pytest.raises(ZooError, match="no root"):
+        train_expert(zoo.folder, "google/vit-base", tmp_path, progress=False)
+    with pytest.raises(ZooError, match="no zoo here"):
+        evaluate_expert(expert, tmp_path)
+    with pytest.raises(ExpertError, match="no models in the split holdout"):
+        open_tree(zoo.folder, ROOT)._read("holdout")
+
+
+def test_shipped_experts_come_from_the_frozen_recipe_and_beat_both_baselines() -> None:
+    for folder in shipped():
+        info = load(folder).info
+        assert read(folder).provenance["zoo"]["recipe_hash"] == DIGITS.hash
+        best = max(info.scores["weight statistics"], info.scores["nearest task vector"])
+        assert info.scores["accuracy"] > max(best, 0.7) + 0.05
+
+
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    results = Path(__file__).parents[2] / "docs" / "results"
+    before = {file: file.read_bytes() for file in results.glob("experts.*")}
+    command = [sys.executable, "-m", "benchmarks.experts", "--smoke", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    assert len(rows) == 3 * 3
+    assert all(row.keys() == {"name", "value", "unit", "target", "baseline", "holds"} for row in rows)
+    assert {file: file.read_bytes() for file in results.glob("experts.*")} == before
