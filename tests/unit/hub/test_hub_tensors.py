@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from huggingface_hub import constants
 
 from hubbot.errors import (
     AccessDenied,
@@ -182,6 +183,17 @@ def test_the_token_never_reaches_the_cdn(server: Server, hub: Hub, seen: Any) ->
     home = [exchange for exchange in seen() if exchange not in abroad]
     assert {exchange.had_authorization for exchange in abroad} == {False}
     assert {exchange.had_authorization for exchange in home} == {True}
+
+
+def test_a_token_that_a_person_saved_here_is_not_used(
+    server: Server, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_person")
+    put(server, layers())
+    with Hub(server.endpoint) as stranger:
+        read(stranger, upload(stranger, seen), [Wanted("layers.07.weight")])
+    assert {exchange.had_authorization for exchange in seen()} == {False}
 
 
 def test_config_is_never_asked_for(server: Server, hub: Hub, seen: Any) -> None:
