@@ -87,6 +87,8 @@ def build(library: Library) -> gr.Blocks:
 
 def launch(library: Library, host: str | None = None, port: int | None = None) -> str:
     """Serve the app in the background; returns its address. `host` and `port` default to Gradio's own."""
+    # The text encoder takes seconds to load: better now than while the first visitor waits.
+    threading.Thread(target=results.answer, args=(library, "a model", None, 1), daemon=True).start()
     _, address, _ = build(library).launch(
         server_name=host,
         server_port=port,

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from hubbot import Library, ModelPage, Reading
 from space.markup import bar, chips, element, esc, facts, link, percent, plural, size, tree_page_of
-from space.results import HOW
+from space.results import HOW, reason
 
 SOURCES = {
     "card": "card",
@@ -68,7 +68,7 @@ def _verdict(page: ModelPage) -> str:
     if reading is None:
         return element("p", "This model has not been read.", cls="hb-note")
     if reading.abstention:
-        why = element("strong", "No answer. ") + esc(_sentence(reading.abstention.text))
+        why = element("strong", "No answer. ") + esc(_sentence(reason(reading)))
         return element("p", why, cls="hb-note")
     known = reading.recognised
     if not known:
@@ -97,7 +97,7 @@ def _read(page: ModelPage) -> str:
     rows = [("tensor", "<br>".join(element("code", _breakable(name)) for name in reading.tensors_read))]
     if reading.stored_tensors:
         rows[0] = (f"{len(reading.tensors_read)} of {reading.stored_tensors} tensors", rows[0][1])
-    rows.append(("bytes", _bytes(page, reading)))
+    rows.append(("bytes", _bytes(reading)))
     if reading.expert:
         version = element("code", esc(reading.version[:12]))
         rows.append(("expert", f"{esc(reading.expert)}, version {version}"))
@@ -105,15 +105,12 @@ def _read(page: ModelPage) -> str:
     return element("section", element("h2", "What was read"), facts(rows))
 
 
-def _bytes(page: ModelPage, reading: Reading) -> str:
-    compared = page.placement.bytes_read if page.placement else 0
-    total = reading.bytes_read + compared
-    told = f"{size(total)} of {size(reading.bytes_stored)}"
+def _bytes(reading: Reading) -> str:
     if not reading.bytes_stored:
-        return size(total)
-    share = min(1.0, total / reading.bytes_stored)
+        return size(reading.bytes_read)
+    share = min(1.0, reading.bytes_read / reading.bytes_stored)
     track = f'<span class="hb-track"><i style="width:{100 * share:.1f}%"></i></span>'
-    return f"{told}, {percent(share)} {track}"
+    return f"{size(reading.bytes_read)} of {size(reading.bytes_stored)}, {percent(share)} {track}"
 
 
 def _believed(page: ModelPage) -> str:
@@ -139,7 +136,7 @@ def _believed(page: ModelPage) -> str:
 def _score(name: str, value: float) -> str:
     if name in MEASURED:
         return f"{value:.1%} {MEASURED[name]}"
-    return f"{value:.1%}, were this simpler method used instead"
+    return f"{value:.1%} accuracy of this simpler method"
 
 
 def _placement(page: ModelPage) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbot import Hit, Library, ModelPage
+from hubbot import Hit, HubbotError, Library, ModelPage, Reading
 from space.markup import bar, chips, element, esc, link, page_of, percent, plural, tree_page_of
 
 SURE, LIKELY = 0.9, 0.5
@@ -18,8 +18,11 @@ HOW = {
 
 
 def answer(library: Library, query: str, tree: str | None, limit: int) -> str:
-    """The results of one search."""
-    found = library.search(query, tree=tree, limit=limit)
+    """The results of one search, or what kept it from having any."""
+    try:
+        found = library.search(query, tree=tree, limit=limit)
+    except HubbotError as error:
+        return element("p", esc(f"The search cannot be made just now: {error}"), cls="hb-note")
     note = element("p", esc(found.note), cls="hb-note") if found.note else ""
     if not found.hits:
         return note
@@ -63,6 +66,11 @@ def tree_page(library: Library, root: str | None) -> str:
     return element("article", top, title, told, element("ul", *rows, cls="hb-trees"), cls="hb-model")
 
 
+def reason(reading: Reading) -> str:
+    """Why there is no answer, without the repo's name, which stands above it."""
+    return reading.abstention.text.removeprefix(f"{reading.repo}: ") if reading.abstention else ""
+
+
 def examples(library: Library) -> list[str]:
     """Things to ask, taken from what the experts know, and one that nobody knows."""
     texts = list(dict.fromkeys(label.text for expert in library.experts() for label in expert.labels))
@@ -80,7 +88,7 @@ def _said(page: ModelPage) -> str:
     if reading is None:
         return element("span", "not read", cls="hb-quiet")
     if reading.abstention:
-        return element("span", esc(reading.abstention.text), cls="hb-quiet")
+        return element("span", esc(reason(reading)), cls="hb-quiet")
     return chips(page.label(p.label).tag for p in reading.recognised)
 
 

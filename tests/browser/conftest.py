@@ -123,7 +123,9 @@ def _unread(store: Store) -> None:
         evidence = (Evidence(Source.CARD, f"the card names {tree} as parent", tree),)
         store.save_placement(Placement(repo, commit, tree, tree, How.DECLARED, evidence))
     nobody = Abstention("no-expert", "hubbot has no expert for this tree")
-    pickles = Abstention("not-readable-safely", "there are only pickles here, and hubbot never opens one")
+    pickles = Abstention(
+        "not-readable-safely", "old/pickles-only: there are only pickles here, and hubbot never opens one"
+    )
     store.record(Reading(minilm, commit, ("x",), root, abstention=nobody))
     store.record(Reading("old/pickles-only", commit, ("y",), VIT, abstention=pickles))
 
