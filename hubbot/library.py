@@ -25,6 +25,9 @@ MAX_QUERY_CHARS = 300
 LIKELY = 0.5
 """From this chance on a hit is an answer; below it the answer says so."""
 
+CLEAR = 0.5
+"""A text whose nearest label bears less than this share of it is not clearly about any."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
@@ -210,8 +213,12 @@ def _too_far(texts: tuple[str, ...]) -> str:
 
 
 def _caution(hits: tuple[Hit, ...], understood: tuple[tuple[str, float], ...]) -> str:
-    if hits and hits[0].score >= LIKELY:
-        return ""
-    taken = " or ".join(text for text, _ in understood[:3])
-    found = "these are the likeliest" if hits else "no model that was read is likely to fit"
-    return f"Nothing certain: taken for {taken}, {found}."
+    *others, last = [text for text, _ in understood[:3]]
+    taken = f"{', '.join(others)} or {last}" if others else last
+    if not hits:
+        return f"Nothing certain: taken for {taken}, no model that was read is likely to fit."
+    if understood[0][1] < CLEAR:
+        return f"Nothing certain: this could mean {taken}."
+    if hits[0].score < LIKELY:
+        return f"Nothing certain: taken for {taken}, these are the likeliest."
+    return ""

@@ -19,7 +19,7 @@ from hubbot import Library, open_library
 from space import results
 from space.markup import NO_TREE, element
 from space.model import model_page
-from space.theme import CSS, HEAD, theme
+from space.theme import CSS, theme
 
 ALL_TREES = "all trees"
 LIMIT = 20
@@ -44,7 +44,8 @@ def build(library: Library) -> gr.Blocks:
     """The whole app over an open library."""
     demo = gr.Blocks(title="hubbot", analytics_enabled=False)
     with demo:
-        with gr.Column(elem_id="hb-home") as home:
+        # Hidden until the address has been read: nobody types into a page that is about to change.
+        with gr.Column(elem_id="hb-home", visible=False) as home:
             gr.HTML(HERO, elem_id="hb-hero")
             query, go, tree = _search_box()
             chosen = _examples(library)
@@ -94,7 +95,6 @@ def launch(library: Library, host: str | None = None, port: int | None = None) -
         server_port=port,
         theme=theme(),
         css=CSS,
-        head=HEAD,
         share=False,
         quiet=True,
         ssr_mode=False,

@@ -94,9 +94,10 @@ def _read(page: ModelPage) -> str:
     reading = page.reading
     if reading is None or not (reading.tensors_read or reading.bytes_read):
         return ""
-    rows = [("tensor", "<br>".join(element("code", _breakable(name)) for name in reading.tensors_read))]
-    if reading.stored_tensors:
-        rows[0] = (f"{len(reading.tensors_read)} of {reading.stored_tensors} tensors", rows[0][1])
+    rows = []
+    if reading.tensors_read:
+        told = f"{len(reading.tensors_read)} of {plural(reading.stored_tensors, 'tensor')}"
+        rows.append((told, "<br>".join(element("code", _breakable(name)) for name in reading.tensors_read)))
     rows.append(("bytes", _bytes(reading)))
     if reading.expert:
         version = element("code", esc(reading.version[:12]))
@@ -194,6 +195,7 @@ def _breakable(name: str) -> str:
 
 def _sentence(text: str, capital: bool = True) -> str:
     text = text.strip()
-    if capital and not text.startswith("hubbot"):
+    first = text.split(" ", 1)[0]
+    if capital and first.isalpha() and first != "hubbot":  # names of repos and tensors stay as they are
         text = text[:1].upper() + text[1:]
     return text + ("" if text.endswith((".", "!", "?")) else ".")

@@ -9,12 +9,6 @@ from gradio.themes.utils.fonts import LocalFont
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
-HEAD = """<script>
-const asked = new URLSearchParams(location.search);
-if (asked.get("model") || asked.get("tree")) document.documentElement.classList.add("hb-away");
-</script>"""
-"""Runs before the first paint, so that a link to a model or a tree does not flash the search page."""
-
 
 def theme() -> Base:
     """Gradio's own theme, in stone and teal."""

@@ -110,6 +110,12 @@ def test_search_says_when_nothing_is_certain(library: Library, text: str, note: 
     assert note in answer.note
 
 
+def test_an_unclear_text_gets_a_caution(library: Library) -> None:
+    answer = library.search("an even number")
+    assert "could mean a handwritten digit" in answer.note
+    assert len(answer.understood) > 1
+
+
 def test_a_very_long_text_is_cut(library: Library) -> None:
     assert library.search("seven " * 100_000).hits
 
