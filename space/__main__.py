@@ -18,7 +18,7 @@ def main() -> int:
         "--database", help="file or SQLAlchemy address; HUBBOT_DATABASE_URL or hubbot's own by default"
     )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen from other machines")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--port", type=int, default=7860, help="0 takes a free one")
     given = parser.parse_args()
     try:
         library = open_library(given.database)
@@ -28,9 +28,9 @@ def main() -> int:
     from space.app import launch
 
     try:
-        address = launch(library, given.host, given.port)
-    except OSError as error:
-        print(f"error: cannot serve on {given.host}:{given.port}: {error}", file=sys.stderr)
+        address = launch(library, given.host, given.port or None)
+    except OSError:
+        print(f"error: port {given.port} of {given.host} cannot be served on: is it taken?", file=sys.stderr)
         return 1
     print(f"the Space is at {address}", flush=True)
     try:
