@@ -7,16 +7,19 @@ asked for with `submit`, so that fetching the next one overlaps computing this o
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubbot.errors import EngineError
+from hubbot.errors import EngineError, HubbotError
 from hubbot.records import ExpertInfo, Reading, Tensors
 
 if TYPE_CHECKING:
@@ -56,16 +59,20 @@ class Engine:
         self, future: Future[list[Reading]], expert: ExpertInfo, batch: Sequence[Tensors]
     ) -> list[Reading]:
         """What a submitted batch came to, trying once more where it took the worker along."""
+        repos = ", ".join(sorted(t.repo for t in batch))
         try:
-            return future.result()
+            try:
+                return future.result()
+            except BrokenProcessPool:
+                self.close()
+                return self.submit(expert, batch).result()
         except BrokenProcessPool:
             self.close()
-        try:
-            return self.submit(expert, batch).result()
-        except BrokenProcessPool:
-            self.close()
-            repos = ", ".join(sorted(t.repo for t in batch))
             raise EngineError(f"the worker died twice over one batch: {repos}") from None
+        except HubbotError:
+            raise
+        except Exception as error:
+            raise EngineError(f"no reading on {self.device}: {error} (batch: {repos})") from error
 
     def resolved_device(self) -> str:
         """The device the worker really computes on, e.g. `cpu`."""
@@ -97,18 +104,36 @@ class Engine:
 
 
 def _start(device: str) -> None:
-    """Settle the device once. Ctrl-C and SIGTERM are the bot's to handle: it closes the worker."""
+    """Ctrl-C and SIGTERM are the bot's to handle: it closes the worker."""
     global _device
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    import torch
-
-    if device == "auto":
-        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    threading.Thread(target=_follow_parent, name="follow-parent", daemon=True).start()
     _device = device
 
 
+def _follow_parent() -> None:
+    """End with the bot, also when that is killed: an orphan would hold the GPU and wait for ever."""
+    if parent := parent_process():
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+
+@cache
 def _where() -> str:
+    """The device in words that torch knows.
+
+    Raises:
+        EngineError: this machine has no such device.
+    """
+    import torch
+
+    if _device == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=_device)
+    except (RuntimeError, AssertionError) as error:
+        raise EngineError(f"cannot compute on {_device}: {str(error).splitlines()[0]}") from None
     return _device
 
 
@@ -116,7 +141,7 @@ def _where() -> str:
 def _expert(folder: str) -> Expert:
     from hubbot.experts.artifact import load
 
-    return load(Path(folder), device=_device)
+    return load(Path(folder), device=_where())
 
 
 def _probe(folder: str, batch: Sequence[Tensors]) -> list[Reading]:

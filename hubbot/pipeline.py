@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from hubbot.card.compose import compose
 from hubbot.engine import Engine
-from hubbot.errors import RepoNotFound, UnsupportedDtype, WeightsError
+from hubbot.errors import AccessDenied, RepoNotFound, UnsupportedDtype, WeightsError
 from hubbot.experts.router import Router
 from hubbot.hub import pulls, tensors, uploads
 from hubbot.hub.client import Hub
@@ -42,6 +42,9 @@ from hubbot.trees.declared import trace
 from hubbot.trees.forest import Forest, decide
 
 log = logging.getLogger(__name__)
+
+PLAIN = ("F64", "F32", "F16", "BF16")
+"""Dtypes whose numbers are the weights; narrower ones were scaled, and mean nothing without their scales."""
 
 Event: TypeAlias = Upload | Placement | Reading | Suggestion
 """What happened, told to whoever watches: the record itself."""
@@ -129,7 +132,7 @@ def fetch(upload: Upload, expert: ExpertInfo, hub: Hub) -> Tensors:
     """
     read = tensors.read(hub, upload, expert.wanted)
     for name, dtype in read.stored_dtypes.items():
-        if not dtype.startswith(("F", "BF")):
+        if dtype not in PLAIN:
             raise UnsupportedDtype(
                 f"stored as {dtype}: a quantised copy is left to its original",
                 repo=upload.repo,
@@ -155,8 +158,8 @@ def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> S
     if bot.manners.mode == "off" or not reading.recognised:
         return None
     before = bot.store.suggestion(upload.repo)
-    if before and before.base_commit == upload.commit:
-        return None  # this very commit was considered already
+    if before and (before.base_commit == upload.commit or before.state is SuggestionState.OPENING):
+        return None  # this very commit was considered already, or one is half opened: `open_due` finishes it
     if refusal := _refusal(bot, upload, reading):
         if bot.store.shown(upload.repo):
             return None  # what others have seen stays on the record as it is
@@ -174,25 +177,25 @@ def open_pull_request(bot: Bot, suggestion: Suggestion) -> Suggestion:
     Returns:
         The suggestion as it now stands: open; refused; or waiting, where owners have had enough for today.
     """
+    reading, upload = bot.store.reading(suggestion.repo), bot.store.upload(suggestion.repo)
+    if reading is None or upload is None:
+        return settle(bot, suggestion, SuggestionState.REFUSED, reason="nothing is recorded of this repo")
+    if suggestion.state is not SuggestionState.OPENING:
+        if enough := _refusal(bot, upload, reading, counted=True):
+            return settle(bot, suggestion, suggestion.state, reason=enough)
+        suggestion = settle(bot, suggestion, SuggestionState.OPENING)
     author = pulls.whoami(bot.hub)
     earlier = pulls.earlier(bot.hub, suggestion.repo, author)
-    if suggestion.state is SuggestionState.OPENING:
-        # A bot that died here may have opened it and never heard so.
-        ours = next((pull for pull in earlier if pull.title == suggestion.title), None)
-        if ours:
-            return settle(bot, suggestion, SuggestionState.OPEN, pull_request=ours.url)
-        suggestion = settle(bot, suggestion, SuggestionState.APPROVED)
-    upload, reading = uploads.one(bot.hub, suggestion.repo), bot.store.reading(suggestion.repo)
-    if reading is None or upload.commit != suggestion.base_commit:
-        moved = "the repo has moved on since; the next poll considers it anew"
-        return settle(bot, suggestion, SuggestionState.REFUSED, reason=moved)
-    if refusal := _refusal(bot, upload, reading, earlier):
-        return settle(bot, suggestion, SuggestionState.REFUSED, reason=refusal)
-    if enough := _refusal(bot, upload, reading, earlier, counted=True):
-        return settle(bot, suggestion, suggestion.state, reason=enough)
-    suggestion = settle(bot, suggestion, SuggestionState.OPENING)
-    opened = pulls.open_pull(bot.hub, suggestion, author)
-    return settle(bot, suggestion, SuggestionState.OPEN, pull_request=opened.url)
+    # A bot that died here may have opened it and never heard so.
+    ours = next((pull for pull in earlier if pull.title == suggestion.title and pull.status == "open"), None)
+    if ours is None:
+        upload = uploads.one(bot.hub, suggestion.repo)
+        moved = upload.commit != suggestion.base_commit
+        refusal = "the repo has moved on since" if moved else _refusal(bot, upload, reading, earlier)
+        if refusal:
+            return settle(bot, suggestion, SuggestionState.REFUSED, reason=refusal)
+        ours = pulls.open_pull(bot.hub, suggestion, author)
+    return settle(bot, suggestion, SuggestionState.OPEN, pull_request=ours.url)
 
 
 # --- what the steps lean on -------------------------------------------------------------------
@@ -251,12 +254,12 @@ def _refusal(
 
 
 def _lookup(hub: Hub) -> Callable[[str], Upload | None]:
-    """Asks the Hub for a parent; None where there is no such repo."""
+    """Asks the Hub for a parent; None where there is none that we may see."""
 
     def ask(repo: str) -> Upload | None:
         try:
             return uploads.one(hub, repo)
-        except RepoNotFound:
+        except (RepoNotFound, AccessDenied):
             return None
 
     return ask

@@ -160,9 +160,12 @@ def open_due(bot: Bot) -> None:
         if bot.stopping.is_set():
             return
         try:
-            bot.watch(open_pull_request(bot, suggestion))
+            settled = open_pull_request(bot, suggestion)
         except HubError as error:
             log.warning("%s: not opened, tried again at the next poll: %s", suggestion.repo, error)
+            continue
+        if settled.state is not suggestion.state:
+            bot.watch(settled)
 
 
 def follow(bot: Bot) -> list[Suggestion]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("hubbot", deadline=None)
+settings.load_profile("hubbot")
 
 # Read by huggingface_hub at import: no telemetry, and no token that lies in somebody's home.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -52,7 +52,7 @@ def send(server: Server, method: str, target: str, body: bytes = b"") -> tuple[i
         connection.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SEGMENTS, st.sampled_from(["GET", "POST", "PUT"]))
 def test_odd_addresses(server: Server, repo: str, segments: list[str], method: str) -> None:
     target = "/" + "/".join(segments)

@@ -66,7 +66,7 @@ def test_it_watches_takes_orders_and_stops_on_sigterm(hub, tmp_path, children):
         bot.send_signal(signal.SIGTERM)
         out, err = bot.communicate(timeout=30)
     assert bot.returncode == 0, err
-    assert "stopped; 2 uploads noticed" in out
+    assert "stopped; 4 uploads noticed" in out
     assert "Traceback" not in err
     assert TOKEN not in out + err
 

@@ -39,11 +39,11 @@ def test_what_cannot_be_used_is_named(environ, named):
 
 
 def test_a_file_that_is_asked_for_must_be_readable(tmp_path):
-    with pytest.raises(SettingsError, match="nowhere.toml"):
+    with pytest.raises(SettingsError, match=r"nowhere\.toml"):
         load({}, tmp_path / "nowhere.toml")
     broken = tmp_path / "broken.toml"
     broken.write_text("mode = ")
-    with pytest.raises(SettingsError, match="broken.toml"):
+    with pytest.raises(SettingsError, match=r"broken\.toml"):
         load({"HUBBOT_CONFIG": str(broken)})
     broken.write_text("batch_size = true")
     with pytest.raises(SettingsError, match="HUBBOT_BATCH_SIZE"):

@@ -131,7 +131,7 @@ HOSTILE = st.text(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
 def test_names_are_data(repo: str, tensor: str, name: str, text: str) -> None:
     info = replace(

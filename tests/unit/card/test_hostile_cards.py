@@ -148,7 +148,7 @@ def _is_subsequence(old: bytes, new: bytes) -> bool:
     return all(byte in rest for byte in old)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(cards())
 @example(b"---\ndatasets:\n- ann/old\n---\n")
 @example(b"---\n---\n")
@@ -162,7 +162,7 @@ def test_a_card_is_refused_or_grows(card: bytes) -> None:
     judge(card, edit)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     st.text(alphabet=st.sampled_from("-: \n\r\t#[]{}&*!|>'\"%@`,?ab0~\ufeff\u2028🤗"), max_size=60),
     st.booleans(),
@@ -176,7 +176,7 @@ def test_any_text_is_refused_or_grows(text: str, fenced: bool) -> None:
     judge(card, edit)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_or_grow(card: bytes) -> None:
     try:
@@ -186,7 +186,7 @@ def test_any_bytes_are_refused_or_grow(card: bytes) -> None:
     judge(card, edit)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(
         lambda t: t == t.strip() and t.isprintable()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbot.errors import AccessDenied, RepoNotFound
@@ -122,7 +122,6 @@ json_values = st.recursive(
 OPTIONAL = sorted(set(FIELDS) - {"sha", "lastModified"})
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(OPTIONAL), json_values))
 def test_nonsense_in_the_other_fields_is_tolerated(nonsense: dict[str, Any]) -> None:
     upload = _upload({**GOOD, **nonsense})

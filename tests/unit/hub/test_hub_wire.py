@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbot.hub.ranges import Span, coalesced
@@ -41,7 +41,6 @@ leaves = st.none() | st.booleans() | st.integers() | st.text(alphabet='a"\\[]{}\
 trees = st.recursive(leaves, lambda t: st.lists(t, max_size=4) | st.dictionaries(st.text(max_size=3), t))
 
 
-@settings(deadline=None)
 @given(trees)
 def test_pruning_leaves_what_is_not_deep_as_it_is(tree: object) -> None:
     assert json.loads(_pruned(json.dumps(tree).encode())) == tree
@@ -57,7 +56,6 @@ def test_one_bottomless_card_does_not_hide_its_page() -> None:
     assert MAX_DEPTH < 1_000
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60_000), st.integers(1, 5_000)), min_size=1), st.integers(0, 10**9))
 def test_joined_spans_cover_every_byte_once_and_little_else(pairs: list[tuple[int, int]], size: int) -> None:
     spans = [Span(begin, begin + length) for begin, length in pairs]

@@ -149,7 +149,7 @@ def test_a_fingerprint_asks_only_models_that_it_fits() -> None:
     assert Fingerprint(mine.rows).wanted(shapes) == choose(shapes)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.dictionaries(
         st.text(max_size=20),
