@@ -155,11 +155,11 @@ def draft(repo: str, settings: Settings) -> Suggestion:
         return drafted(reader, repo, settings.contact)
 
 
-def serve_localhub(folder: Path, port: int, cdn_port: int, ready: Callable[[str], None]) -> None:
+def serve_localhub(folder: Path, port: int, cdn_port: int, admin: bool, ready: Callable[[str], None]) -> None:
     """Serve a Hub on loopback until SIGTERM or Ctrl-C; `ready` is told its address."""
     from hubbot.localhub.server import serve as serve_hub
 
-    serve_hub(folder, port=port, cdn_port=cdn_port, ready=lambda server: ready(server.endpoint))
+    serve_hub(folder, port=port, cdn_port=cdn_port, admin=admin, ready=lambda server: ready(server.endpoint))
 
 
 def order(settings: Settings, verb: str, args: Mapping[str, Any], by: str) -> str:

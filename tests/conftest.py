@@ -21,3 +21,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--endpoint",
         help="run the read-only wire tests against this Hub; needs --force-enable-socket as well",
     )
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With TESTS_NO_SKIP, as in `.ci/run`, a skipped test is a failed run; GPU tests need a GPU."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus or reporter is None or not os.environ.get("TESTS_NO_SKIP"):
+        return
+    skipped = [report for report in reporter.stats.get("skipped", []) if "gpu" not in report.keywords]
+    if skipped:
+        reporter.write_line(f"TESTS_NO_SKIP: {len(skipped)} tests were skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

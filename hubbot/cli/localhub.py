@@ -15,7 +15,7 @@ app = typer.Typer(help="A Hub on loopback, for trying things out.", no_args_is_h
 
 @app.callback()
 def noun() -> None:
-    """A Hub on loopback, for trying things out."""
+    """A Hub on loopback, for trying things out."""  # with one verb alone, typer would drop the noun
 
 
 @app.command()
@@ -23,11 +23,17 @@ def serve(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where its repos lie; made if missing.")],
     port: Annotated[int, typer.Option(help="Port of the Hub; 0 takes a free one.")] = 8090,
     cdn_port: Annotated[int, typer.Option(help="Port that files are served from.")] = 8091,
+    admin: Annotated[bool, typer.Option("--admin", help="Let POST /admin/faults switch faults on.")] = False,
 ) -> None:
-    """Serve the repos in DIR until Ctrl-C. Point clients there with HF_ENDPOINT."""
+    """Serve the repos in DIR until Ctrl-C. Point clients there with HF_ENDPOINT.
+
+    A token `hf_NAME` belongs to the user NAME. Clients that upload need HF_HUB_DISABLE_XET=1: this Hub
+    speaks LFS.
+    """
     wiring.serve_localhub(
         folder,
         port,
         cdn_port,
+        admin,
         lambda address: say(f"a Hub on {address}, repos in {folder}; stop with Ctrl-C"),
     )

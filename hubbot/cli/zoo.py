@@ -12,11 +12,6 @@ from hubbot.cli.console import AsJson, emit, say
 app = typer.Typer(help="Model zoos, laid out as Model-J is.", no_args_is_help=True)
 
 
-@app.callback()
-def noun() -> None:
-    """Model zoos, laid out as Model-J is."""
-
-
 @app.command()
 def build(
     recipe: Annotated[str, typer.Argument(help="Which zoo, e.g. digits.")],
@@ -31,3 +26,17 @@ def build(
     zoo = build_zoo(recipe, size, folder, progress=not json)
     told = {"recipe": zoo.recipe, "size": zoo.size, "recipe_hash": zoo.recipe_hash, "folder": str(folder)}
     emit(told) if json else say(f"the zoo {zoo.recipe} of size {zoo.size} is in {folder}")
+
+
+@app.command("slice")
+def slice_(
+    zoo: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The zoo's folder.")],
+    out: Annotated[Path, typer.Option(help="Where the slice goes.")],
+    per_root: Annotated[int, typer.Option(min=1, help="Children of each root.")] = 13,
+    json: AsJson = False,
+) -> None:
+    """Copy the roots and a few test children in several dtypes, as the demo ships them."""
+    from hubbot.training import slice_zoo
+
+    count = slice_zoo(zoo, out, per_root)
+    emit({"models": count, "folder": str(out)}) if json else say(f"{count} models are in {out}")
