@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import threading
 
@@ -32,11 +33,12 @@ def main() -> int:
     except OSError:
         print(f"error: port {given.port} of {given.host} cannot be served on: is it taken?", file=sys.stderr)
         return 1
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
     print(f"the Space is at {address}", flush=True)
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        print("stopped")
+    while not stopping.wait(timeout=0.5):  # short waits, so that Python gets to see the signal
+        pass
     return 0
 
 

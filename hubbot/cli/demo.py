@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -51,10 +52,10 @@ def _open_space(database: Path, endpoint: str, port: int) -> None:
     say()
     say("the Space starts; stop it with Ctrl-C", style="bold")
     command = [sys.executable, "-m", "space", "--database", f"sqlite:///{database}", "--port", str(port)]
-    try:
-        subprocess.run(command, env={**os.environ, "HUBBOT_ENDPOINT": endpoint}, check=False)
-    except KeyboardInterrupt:
-        say("stopped")
+    with subprocess.Popen(command, env={**os.environ, "HUBBOT_ENDPOINT": endpoint}) as space:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: space.terminate())
+        space.wait()
 
 
 def _tell(outcome: Outcome) -> None:

@@ -53,9 +53,9 @@ class Tally:
         """One line for people."""
         c = self.counts
         return (
-            f"{c['noticed']} uploads noticed, {c['placed in a tree']} placed in a tree, "
+            f"{c['noticed']} uploads noticed, {c['placed_in_tree']} placed in a tree, "
             f"{c['readings']} read, {c['abstentions']} without an answer, {c['suggested']} suggestions, "
-            f"{c['pull requests']} pull requests opened"
+            f"{c['pull_requests']} pull requests opened"
         )
 
 
@@ -66,11 +66,11 @@ def _words(event: Event) -> Iterator[str]:
         case Placement():
             yield "placed"
             if event.how is not How.UNPLACED and event.tree:
-                yield "placed in a tree"
+                yield "placed_in_tree"
         case Reading():
             yield "read"
             yield "abstentions" if event.abstention else "readings"
         case Suggestion():
             yield "suggested"
             if event.state is SuggestionState.OPEN:
-                yield "pull requests"
+                yield "pull_requests"

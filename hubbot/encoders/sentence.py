@@ -39,7 +39,9 @@ class SentenceEncoder:
         path = folder or _packaged()
         _check(path / "model.safetensors", SHA256[model])
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # it loads in a moment, and a bar would stand in the middle of an answer
         self._model = SentenceTransformer(str(path), device="cpu", local_files_only=True)
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
