@@ -163,8 +163,12 @@ def serve_localhub(folder: Path, port: int, cdn_port: int, admin: bool, ready: C
 
 
 def order(settings: Settings, verb: str, args: Mapping[str, Any], by: str) -> str:
-    """Have an admin's verb carried out: by the running bot, else at once and here; what came of it."""
-    from hubbot.orders import obey
+    """Have an admin's verb carried out: by the running bot, else at once and here; what came of it.
+
+    Raises:
+        UsageError: it was tried here and could not be done; that is on record too.
+    """
+    from hubbot.orders import FAILED, obey
 
     with open_store(settings) as store:
         number = store.enqueue(verb, args, by)
@@ -172,7 +176,10 @@ def order(settings: Settings, verb: str, args: Mapping[str, Any], by: str) -> st
             return f"handed to the running bot ({owner}) as order {number}"
     with open_bot(settings) as bot:
         outcomes = obey(bot)
-    return outcomes[-1] if outcomes else f"order {number} was carried out meanwhile"
+    outcome = outcomes[-1] if outcomes else f"order {number} was carried out meanwhile"
+    if outcome.startswith(FAILED):
+        raise UsageError(outcome.removeprefix(FAILED))
+    return outcome
 
 
 def checks(settings: Settings) -> Mapping[str, Callable[[], str]]:

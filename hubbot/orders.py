@@ -20,14 +20,18 @@ def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
 
 
 def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:
-    approved = settle(bot, _suggestion(bot, args["repo"]), SuggestionState.APPROVED)
+    approved = settle(bot, _drafted(bot, args["repo"]), SuggestionState.APPROVED)
     return f"the suggestion for {approved.repo} is approved"
 
 
 def _open_card(bot: Bot, args: Mapping[str, Any]) -> str:
-    done = open_pull_request(bot, _suggestion(bot, args["repo"]))
-    return f"opened {done.pull_request}" if done.pull_request else f"not opened: {done.reason}"
+    done = open_pull_request(bot, _drafted(bot, args["repo"]))
+    opened = done.state is SuggestionState.OPEN
+    return f"opened {done.pull_request}" if opened else f"not opened: {done.reason}"
 
+
+FAILED = "failed: "
+"""What the outcome of an order begins with that could not be carried out."""
 
 VERBS: Mapping[str, Callable[[Bot, Mapping[str, Any]], str]] = {
     "tree rerun": _rerun_tree,
@@ -45,16 +49,19 @@ def obey(bot: Bot) -> list[str]:
                 raise UsageError(f"there is no order {command.verb!r}")
             outcome = VERBS[command.verb](bot, command.args)
         except HubbotError as error:
-            outcome = f"failed: {error}"
+            outcome = f"{FAILED}{error}"
         bot.store.finish_command(command.id, outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def _suggestion(bot: Bot, repo: str) -> Suggestion:
+def _drafted(bot: Bot, repo: str) -> Suggestion:
+    """The repo's suggestion; a refused one stays refused, for it may hold no text to offer."""
     suggestion = bot.store.suggestion(repo)
     if suggestion is None:
         raise UsageError(
             "there is no suggestion for this repo", repo=repo, hint="`hubbot card queue` lists them"
         )
+    if suggestion.state is SuggestionState.REFUSED:
+        raise UsageError(f"its suggestion was refused: {suggestion.reason}", repo=repo)
     return suggestion

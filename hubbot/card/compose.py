@@ -20,6 +20,8 @@ LONGEST_TITLE = 200
 
 LONGEST_NAME = 120
 
+LONGEST_SENTENCE = 300
+
 BODY = """\
 What a model was trained on can be read off its weights. The card does not say it yet, so nobody who \
 looks for such a model finds this one. This pull request adds the following and changes nothing else:
@@ -83,19 +85,18 @@ def compose(reading: Reading, info: ExpertInfo, card: bytes, *, contact: str, ba
 
 def pull_request_text(reading: Reading, info: ExpertInfo, edit: Edit, contact: str) -> tuple[str, str]:
     """Title, of 3 to 200 characters, and body in Markdown; the same for the same reading."""
-    scores = ", ".join(f"{_code(name)} {value:.3f}" for name, value in sorted(info.scores.items()))
     body = BODY.format(
         added="\n".join(f"- {_code(line)}" for line in edit.added),
         expert=_code(info.name),
         version=_code(info.version),
         root=_code(reading.tree or info.tree),
-        trained_on=_code(info.trained_on),
+        trained_on=_code(info.trained_on, LONGEST_SENTENCE),
         tensors=_tensors(reading.tensors_read),
         commit=_code(reading.commit),
         read=_size(reading.bytes_read),
         stored=_size(reading.bytes_stored),
         labels="\n".join(f"- {_label(p, info)}: {_percent(p.probability)}" for p in reading.recognised),
-        scores=f" On models that it never saw it scored: {scores}." if scores else "",
+        scores=_scores(info),
         command=_code(f"hubbot tell {reading.repo}"),
         contact=_reachable(contact),
     )
@@ -112,6 +113,17 @@ def _title(edit: Edit) -> str:
 def _label(prediction: Prediction, info: ExpertInfo) -> str:
     texts: Iterable[str] = (label.text for label in info.labels if label.name == prediction.label)
     return _code(next(iter(texts), prediction.label))
+
+
+def _scores(info: ExpertInfo) -> str:
+    """What an owner can use; the baselines that an expert was measured beside are not its own."""
+    precision, coverage = info.scores.get("precision"), info.scores.get("coverage")
+    if precision is None or coverage is None:
+        return ""
+    return (
+        f" On models of the same kind that it never saw, {_percent(precision)} of the labels that it named "
+        f"were right, and it named {_percent(coverage)} of the true ones."
+    )
 
 
 def _tensors(names: Sequence[str]) -> str:
@@ -133,15 +145,15 @@ def _size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
-def _bare(text: str) -> str:
+def _bare(text: str, longest: int = LONGEST_NAME) -> str:
     """One line of visible characters, without the backtick that would end a piece of code."""
     visible = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in text.replace("`", "'"))
     line = " ".join(visible.split())
-    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def _code(text: str) -> str:
-    return f"`{_bare(text) or ' '}`"
+def _code(text: str, longest: int = LONGEST_NAME) -> str:
+    return f"`{_bare(text, longest) or ' '}`"
 
 
 def _reachable(contact: str) -> str:

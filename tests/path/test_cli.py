@@ -62,6 +62,7 @@ def test_tell_gives_a_reason_where_it_has_no_answer(demo_hub, tmp_path):
         (["model", "show", "nobody/nothing"], "nobody/nothing"),
         (["tree", "show", "nobody/nothing"], "nobody/nothing"),
         (["card", "open", "nobody/nothing"], "nobody/nothing"),
+        (["card", "approve", "nobody/nothing"], "no suggestion"),
         (["expert", "show", "nobody"], "nobody"),
         (["--config", "nowhere.toml", "tree", "list"], "nowhere.toml"),
     ],

@@ -1,0 +1,50 @@
+"""What admins may order: to approve what was drafted, and nothing that was refused."""
+
+from __future__ import annotations
+
+import pytest
+from stage import files_of, settings_for, upload
+
+from hubbot.app import open_bot, order
+from hubbot.errors import UsageError
+from hubbot.records import SuggestionState
+from hubbot.rounds import poll
+
+REPO = "owner/model"
+TWO_TAG_LISTS = b"---\ntags:\n- one\ntags:\n- two\n---\n"
+
+
+@pytest.fixture
+def sure(children, demo_readings):
+    return next(c for c in children if demo_readings[c.repo].recognised)
+
+
+@pytest.fixture
+def refused(hub, tmp_path, sure):
+    """The settings of a bot that met a card which it does not edit."""
+    upload(hub.repos, REPO, {**files_of(sure), "README.md": TWO_TAG_LISTS})
+    settings = settings_for(hub, tmp_path / "home")
+    with open_bot(settings) as bot:
+        poll(bot)
+    return settings
+
+
+@pytest.mark.parametrize("verb", ["card approve", "card open"])
+def test_what_was_refused_keeps_its_reason(refused, hub, verb):
+    with pytest.raises(UsageError, match="'tags' twice"):
+        order(refused, verb, {"repo": REPO}, "an admin")
+    with open_bot(refused) as bot:
+        suggestion = bot.store.suggestion(REPO)
+        assert bot.store.commands()[0].outcome.startswith("failed: ")
+    assert suggestion.state is SuggestionState.REFUSED
+    assert "twice" in suggestion.reason
+    assert not [x for x in hub.log if "/commit/" in x.path and x.method == "POST"]
+
+
+def test_what_was_drafted_is_approved_and_opened(hub, tmp_path, sure):
+    upload(hub.repos, REPO, files_of(sure))
+    settings = settings_for(hub, tmp_path / "home")
+    with open_bot(settings) as bot:
+        poll(bot)
+    assert "is approved" in order(settings, "card approve", {"repo": REPO}, "an admin")
+    assert order(settings, "card open", {"repo": REPO}, "an admin").startswith("opened http")
