@@ -41,7 +41,8 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # it loads in a moment, and a bar would stand in the middle of an answer
+        # It loads in a moment, and a bar would stand in the middle of an answer.
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         self._model = SentenceTransformer(str(path), device="cpu", local_files_only=True)
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
