@@ -1,4 +1,4 @@
-# One image, several commands: `run` (the bot), `space` (the search page), `tell` (one model).
+# One image: the bot is `run`, its default; `tell` asks about one model; the Space is `python -m space`.
 #   docker build -t hubbot .
 #   docker run --rm hubbot tell owner/name
 FROM python:3.12-slim
@@ -7,8 +7,12 @@ FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 hubbot
 WORKDIR /app
 
-# What rarely changes goes first, so that a change of the code does not fetch torch again.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+# The dependencies first and by themselves, so that a change of the code does not fetch torch again.
+COPY pyproject.toml constraints.txt ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > needed.txt \
+    && pip install --no-cache-dir --constraint constraints.txt --requirement needed.txt
+
+COPY README.md LICENSE ./
 COPY hubbot ./hubbot
 COPY space ./space
 RUN pip install --no-cache-dir --constraint constraints.txt .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 
@@ -99,6 +100,15 @@ def test_little_is_read(store):
 def test_reading_is_no_download(world):
     for model in HfApi(world[0].endpoint, token=TOKEN).list_models(expand=["downloads"]):
         assert model.downloads == 0
+
+
+def test_the_demos_list_names_the_very_files():
+    """Where the demo ships a narrower dtype, the list has the hash of the zoo's own file."""
+    full = [e for e in json.loads((MODELS / "index.json").read_text()) if e["dtype"] == "float32"]
+    assert len(full) >= 10
+    for entry in full:
+        file = MODELS / entry["folder"] / "model.safetensors"
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == entry["sha256"], entry["repo"]
 
 
 def test_no_demo_model_was_learned_from():
