@@ -38,6 +38,12 @@ class FileNotThere(RepoNotFound):
     """The repo has no such file."""
 
 
+class AnswerTooLarge(HubError):
+    """An answer longer than we read; asking again gives the same. `following` is the next page's address."""
+
+    following: str | None = None
+
+
 class Response(Protocol):
     """What both clients' responses have in common."""
 

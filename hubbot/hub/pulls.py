@@ -75,7 +75,7 @@ def read_card(hub: Hub, repo: str, revision: str) -> bytes | None:
     def once() -> bytes:
         kept = bytearray()
         with hub.wire.opened(path, repo=repo, file=CARD) as response:
-            for piece in response.iter_bytes():
+            for piece in hub.wire.pieces(response):
                 kept += piece
                 if len(kept) > MAX_CARD_BYTES:
                     raise CardError(f"a card over {MAX_CARD_BYTES} bytes is not read", repo=repo, file=CARD)

@@ -11,13 +11,12 @@ import httpx
 
 from hubbot.errors import HubUnavailable
 from hubbot.hub.client import Hub
+from hubbot.hub.wire import SLOWEST_BYTES_PER_S
 from hubbot.records import RemoteFile
 
 MAX_SKIP_BYTES = 16_000_000
 """A server that ignores `Range` sends the file from its start. To get at what lies deeper than this would
 be to download it."""
-SLOWEST_BYTES_PER_S = 20_000
-"""A body that drips slower than this is given up."""
 
 
 @dataclass(slots=True)

@@ -33,6 +33,10 @@ from hubbot.weights.header import PREFIX_BYTES, Header, TensorEntry, header_leng
 from hubbot.weights.shards import parse_index
 
 PATHS_PER_REQUEST = 500
+MAX_SHARDS = 1_000
+"""The largest models have some two hundred; each costs a request at least."""
+MAX_FILE_BYTES = 2**50
+"""A petabyte; what claims more is none of this world, and no database would take the sum."""
 _CONTENT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -162,7 +166,11 @@ def _find_family(hub: Hub, upload: Upload, meter: Meter) -> _Family:
         raise WeightsError(f"an index of {index.size} bytes is not read", repo=upload.repo, file=lead)
     raw = read_span(hub, Place(upload.repo, upload.commit, index), Span(0, index.size), meter)
     shard_of = parse_index(raw, files=upload.files, repo=upload.repo, file=lead)
-    return _Family(_listed(hub, upload, sorted(set(shard_of.values()))), shard_of)
+    shards = sorted(set(shard_of.values()))
+    if len(shards) > MAX_SHARDS:
+        why = f"{len(shards)} shards are not read, limit {MAX_SHARDS}"
+        raise WeightsError(why, repo=upload.repo, file=lead)
+    return _Family(_listed(hub, upload, shards), shard_of)
 
 
 def _listed(hub: Hub, upload: Upload, paths: list[str]) -> dict[str, RemoteFile]:
@@ -181,7 +189,8 @@ def _listed(hub: Hub, upload: Upload, paths: list[str]) -> dict[str, RemoteFile]
 
 def _remote_file(repo: str, info: RepoFile) -> RemoteFile:
     content_id = info.lfs.sha256 if info.lfs else info.blob_id
-    if type(info.size) is not int or info.size < 0 or not _CONTENT_ID.fullmatch(str(content_id)):
+    sized = type(info.size) is int and 0 <= info.size <= MAX_FILE_BYTES
+    if not sized or not _CONTENT_ID.fullmatch(str(content_id)):
         raise HubUnavailable(
             "the Hub lists a file without size or content id", repo=repo, file=str(info.path)
         )
@@ -208,11 +217,20 @@ def _entries(
         path = family.shard_of[name]
         if path not in opened:
             opened[path] = _open(hub, upload, family.files[path], meter)
+            _check_headers(hub, upload, opened.values())
         if name not in opened[path].header.tensors:
             why = "the index says that it lies here, and it does not"
             raise TensorNotFound(why, repo=upload.repo, file=path, tensor=name)
         entries[name] = (opened[path], opened[path].header.tensors[name])
     return entries
+
+
+def _check_headers(hub: Hub, upload: Upload, opened: Iterable[_Opened]) -> None:
+    """One limit for the headers of all shards: each alone may be read, and a thousand of them may not."""
+    total = sum(source.header.data_start for source in opened)
+    if total > hub.max_header_bytes:
+        why = f"headers of {total} bytes and more are not read, limit {hub.max_header_bytes}"
+        raise WeightsError(why, repo=upload.repo, file=INDEX)
 
 
 def _open(hub: Hub, upload: Upload, file: RemoteFile, meter: Meter) -> _Opened:

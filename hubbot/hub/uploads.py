@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from hubbot.errors import HubUnavailable, RepoNotFound
 from hubbot.hub.client import Hub
-from hubbot.hub.faults import shown
+from hubbot.hub.faults import AnswerTooLarge, shown
 from hubbot.records import Upload
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,10 @@ PAGE = 100
 """Entries per page; with cards and file names that is about a megabyte."""
 MAX_DEPTH = 32
 """Of a card or config; what is nested deeper says nothing that we read."""
+FIRST_YEAR = 1970
+"""The Hub is younger, and looking some minutes behind the year 1 is an error of Python's."""
+MAX_DOWNLOADS = 2**53
+"""No database takes any number."""
 
 _REPO = re.compile(r"(?:[A-Za-z0-9_][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -114,15 +118,23 @@ def is_repo_name(text: str) -> bool:
 
 
 def _pages(hub: Hub, size: int) -> Iterator[list[Any]]:
-    params = {"sort": "lastModified", "limit": size, "expand": FIELDS}
-    page, following = hub.json("/api/models", params=params)
-    while True:
-        if not isinstance(page, list):
+    address: str | None = "/api/models"
+    asked: dict[str, Any] = {"sort": "lastModified", "limit": size, "expand": FIELDS}
+    while address is not None:
+        try:
+            page, following = hub.json(address, params=asked)
+        except AnswerTooLarge as error:
+            if size > 1:  # a few repos of very many files must not hide all others
+                size = max(1, size // 4)
+                asked = {**asked, "limit": size}
+                continue
+            log.warning("skipped an entry of the listing: %s", error)
+            page, following = None, error.following
+        if page is not None and not isinstance(page, list):
             raise HubUnavailable("the listing is no list")
-        yield page
-        if following is None:
-            return
-        page, following = hub.json(following)
+        if page is not None:
+            yield page
+        address, asked = following, ({"limit": size} if size < PAGE else {})
 
 
 def _name(entry: Any) -> str:
@@ -160,7 +172,7 @@ def _upload(entry: Any) -> Upload:
         tags=_texts(entry.get("tags")),
         pipeline_tag=_text(entry.get("pipeline_tag")),
         library=_text(entry.get("library_name")),
-        downloads=downloads if type(downloads) is int and downloads >= 0 else 0,
+        downloads=downloads if type(downloads) is int and 0 <= downloads <= MAX_DOWNLOADS else 0,
         # "auto" and "manual" are two kinds of gate; a flag that cannot be read counts as set.
         gated=entry.get("gated") not in (False, None),
         private=entry.get("private") not in (False, None),
@@ -174,9 +186,10 @@ def _upload(entry: Any) -> Upload:
 def _time(value: Any) -> datetime | None:
     try:
         found = datetime.fromisoformat(value)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         return None
+    return found if found.year >= FIRST_YEAR else None
 
 
 def _file_names(siblings: Any) -> list[Any]:

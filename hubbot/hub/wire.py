@@ -11,6 +11,7 @@ import ipaddress
 import json
 import re
 import socket
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,12 +19,16 @@ from typing import Any
 import httpx
 
 from hubbot.errors import HubUnavailable, UnsafeRedirect
-from hubbot.hub.faults import from_response, shown, translated
+from hubbot.hub.faults import AnswerTooLarge, from_response, shown, translated
 
 MAX_REDIRECTS = 5
 MAX_REDIRECT_BYTES = 10_000
 MAX_JSON_BYTES = 64_000_000
 """A page of the listing with cards and file names is a few megabytes."""
+SLOWEST_BYTES_PER_S = 20_000
+"""A body that drips slower than this is given up."""
+ENCODINGS = ("", "identity", "gzip", "deflate")
+"""One of these makes a thousand bytes of one; others, and several on top of another, make billions."""
 MAX_DEPTH = 64
 _JSON_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
@@ -43,7 +48,7 @@ class Wire:
         self._home = httpx.URL(self.endpoint)
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.Client(
-            headers={"User-Agent": user_agent},
+            headers={"User-Agent": user_agent, "Accept-Encoding": "gzip"},
             timeout=httpx.Timeout(timeout_s),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
         )
@@ -77,6 +82,8 @@ class Wire:
             try:
                 if response.status_code >= 400 and response.status_code not in accepted:
                     raise from_response(response, repo=repo, file=file)
+                if (encoding := response.headers.get("Content-Encoding", "").lower()) not in ENCODINGS:
+                    raise HubUnavailable(f"packed as {shown(encoding)[:60]!r}", repo=repo, file=file)
                 yield response
             finally:
                 response.close()
@@ -104,22 +111,38 @@ class Wire:
         """The JSON answer, and the address of the next page where there is one.
 
         Raises:
-            HubUnavailable: too large, or no JSON.
+            HubUnavailable: too slow, or no JSON.
+            AnswerTooLarge: over MAX_JSON_BYTES.
             UnsafeRedirect: the next page lies outside the endpoint.
         """
         with self.opened(path, repo=repo, **asked) as response:
+            following = self._following(response, repo)
             raw = bytearray()
-            for piece in response.iter_bytes():
+            for piece in self.pieces(response):
                 raw += piece
                 if len(raw) > MAX_JSON_BYTES:
-                    raise HubUnavailable(f"an answer over {MAX_JSON_BYTES} bytes", repo=repo)
-            following = response.links.get("next", {}).get("url")
-            if following is None:
-                return _parse(bytes(raw)), None
-            page = response.url.join(following)
-            if _origin(page) != _origin(self._home):
-                raise UnsafeRedirect(f"the next page is elsewhere: {shown(str(page))}", repo=repo)
-            return _parse(bytes(raw)), str(page)
+                    error = AnswerTooLarge(f"an answer over {MAX_JSON_BYTES} bytes", repo=repo)
+                    error.following = following
+                    raise error
+            return _parse(bytes(raw)), following
+
+    def pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        """The body as it arrives, unpacked, unless it drips."""
+        start, came = time.monotonic(), 0
+        for piece in response.iter_bytes():
+            yield piece
+            came += len(piece)
+            if time.monotonic() - start > self.timeout_s + came / SLOWEST_BYTES_PER_S:
+                raise httpx.ReadTimeout("the body came too slowly")
+
+    def _following(self, response: httpx.Response, repo: str | None) -> str | None:
+        following = response.links.get("next", {}).get("url")
+        if following is None:
+            return None
+        page = response.url.join(following)
+        if _origin(page) != _origin(self._home):
+            raise UnsafeRedirect(f"the next page is elsewhere: {shown(str(page))}", repo=repo)
+        return str(page)
 
 
 def refusal(source: httpx.URL, target: httpx.URL, *, home: httpx.URL) -> str | None:
@@ -166,7 +189,8 @@ def _pruned(raw: bytes) -> bytes:
 def _put_back(response: httpx.Response) -> None:
     """End with a redirect; its connection can be used again if the few words that it says are read."""
     length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) <= MAX_REDIRECT_BYTES:
+    packed = response.headers.get("Content-Encoding", "identity") != "identity"
+    if not packed and length.isdecimal() and int(length) <= MAX_REDIRECT_BYTES:
         response.read()
     response.close()
 
