@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from hubbot.card.compose import compose
 from hubbot.engine import Engine
-from hubbot.errors import AccessDenied, RepoNotFound, UnsupportedDtype, WeightsError
+from hubbot.errors import CardError, HubError, HubUnavailable, RateLimited, UnsupportedDtype, WeightsError
 from hubbot.experts.router import Router
 from hubbot.hub import pulls, tensors, uploads
 from hubbot.hub.client import Hub
@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 
 PLAIN = ("F64", "F32", "F16", "BF16")
 """Dtypes whose numbers are the weights; narrower ones were scaled, and mean nothing without their scales."""
+
+PASSING = (RateLimited, HubUnavailable)
+"""Faults of the moment: an upload is not judged by them, it is visited again."""
 
 Event: TypeAlias = Upload | Placement | Reading | Suggestion
 """What happened, told to whoever watches: the record itself."""
@@ -118,7 +121,7 @@ def place(upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: F
     lineage = trace(upload, _lookup(hub), known_roots=forest.names)
     recovered, cost = _compare(upload, contents, hub, forest)
     placement = replace(decide(upload, lineage, recovered), bytes_read=cost)
-    if placement.how is How.UNPLACED and not lineage.parent and (child := uploads.child_of(hub, upload.repo)):
+    if placement.how is How.UNPLACED and not lineage.parent and (child := _child(hub, upload.repo)):
         named = Evidence(Source.TAG, f"{child} names it as its base model")
         return replace(placement, tree=upload.repo, how=How.ROOT, evidence=(*lineage.evidence, named))
     return placement
@@ -165,14 +168,16 @@ def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> S
             return None  # what others have seen stays on the record as it is
         suggestion = Suggestion(upload.repo, upload.commit, SuggestionState.REFUSED, reason=refusal)
     else:
-        card = pulls.read_card(bot.hub, upload.repo, upload.commit) or b""
-        suggestion = compose(reading, expert, card, contact=bot.manners.contact, base_commit=upload.commit)
+        suggestion = _composed(bot, upload, reading, expert)
     bot.store.save_suggestion(suggestion)
     return suggestion
 
 
-def open_pull_request(bot: Bot, suggestion: Suggestion) -> Suggestion:
+def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = False) -> Suggestion:
     """The one step that others see: written down first, looked up again right before the commit.
+
+    Args:
+        only_look: for one that is half opened: find out whether it came to be, and open nothing.
 
     Returns:
         The suggestion as it now stands: open; refused; or waiting, where owners have had enough for today.
@@ -189,6 +194,8 @@ def open_pull_request(bot: Bot, suggestion: Suggestion) -> Suggestion:
     # A bot that died here may have opened it and never heard so.
     ours = next((pull for pull in earlier if pull.title == suggestion.title and pull.status == "open"), None)
     if ours is None:
+        if only_look:
+            return settle(bot, suggestion, SuggestionState.DRAFT)  # it never came to be
         upload = uploads.one(bot.hub, suggestion.repo)
         moved = upload.commit != suggestion.base_commit
         refusal = "the repo has moved on since" if moved else _refusal(bot, upload, reading, earlier)
@@ -217,6 +224,17 @@ def settle(
     return settled
 
 
+def _composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> Suggestion:
+    """A draft on the card as it is; refused where that cannot be had, which is no fault of the reading."""
+    try:
+        card = pulls.read_card(bot.hub, upload.repo, upload.commit) or b""
+    except PASSING:
+        raise
+    except (HubError, CardError) as error:
+        return Suggestion(upload.repo, upload.commit, SuggestionState.REFUSED, reason=error.message)
+    return compose(reading, expert, card, contact=bot.manners.contact, base_commit=upload.commit)
+
+
 def _compare(
     upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest
 ) -> tuple[Evidence | None, int]:
@@ -228,7 +246,9 @@ def _compare(
         return None, contents.bytes_read
     try:
         rows = tensors.read(hub, upload, wanted)
-    except WeightsError as error:
+    except PASSING:
+        raise
+    except (WeightsError, HubError) as error:  # a repo may also vanish between two requests
         return Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}"), contents.bytes_read
     return forest.recover(rows), contents.bytes_read + rows.bytes_read
 
@@ -254,12 +274,27 @@ def _refusal(
 
 
 def _lookup(hub: Hub) -> Callable[[str], Upload | None]:
-    """Asks the Hub for a parent; None where there is none that we may see."""
+    """Asks the Hub for a parent; None where there is none that we may see.
+
+    The name is an owner's word. Whatever the Hub says of it, short of "not now", is an answer: it refuses
+    `owner/model.git`, for instance, and that must not keep the child from its reading.
+    """
 
     def ask(repo: str) -> Upload | None:
         try:
             return uploads.one(hub, repo)
-        except (RepoNotFound, AccessDenied):
+        except PASSING:
+            raise
+        except HubError:
             return None
 
     return ask
+
+
+def _child(hub: Hub, repo: str) -> str | None:
+    try:
+        return uploads.child_of(hub, repo)
+    except PASSING:
+        raise
+    except HubError:
+        return None

@@ -2,7 +2,7 @@
 
 Fetching runs in threads, probing in the engine's worker, and all writing in the calling thread.
 Whatever goes wrong with one upload ends as that upload's recorded abstention; a passing fault of the
-Hub leaves it to the next poll.
+Hub leaves it, written down, to the next poll.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from hubbot.card.compose import compose
-from hubbot.errors import HubbotError, HubError, HubUnavailable, RateLimited
+from hubbot.errors import HubbotError, HubError
 from hubbot.hub import pulls, tensors, uploads
 from hubbot.pipeline import (
+    PASSING,
     Bot,
     Reader,
     fetch,
@@ -30,9 +31,12 @@ from hubbot.pipeline import (
 )
 from hubbot.records import (
     Abstention,
+    Evidence,
     ExpertInfo,
+    How,
     Placement,
     Reading,
+    Source,
     Suggestion,
     SuggestionState,
     Tensors,
@@ -40,9 +44,6 @@ from hubbot.records import (
 )
 
 log = logging.getLogger(__name__)
-
-PASSING = (RateLimited, HubUnavailable)
-"""Faults of the moment: an upload is not judged by them, it is visited again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +82,22 @@ class Visit:
 def poll(bot: Bot) -> int:
     """Notice what is new and lead it down the path; how many uploads came to their end.
 
-    The watermark passes an upload only when that has been dealt with, so that a crash, a stop or a
-    passing fault leaves it to the next poll.
+    The watermark passes an upload only when that has been dealt with or written down as unfinished, so that
+    a crash, a stop or a passing fault leaves it to the next poll, and one that never comes to its end does
+    not hold the watermark for ever.
     """
-    endpoint = bot.hub.endpoint
+    endpoint, now = bot.hub.endpoint, datetime.now(UTC)
     watermark = bot.store.watermark(endpoint)
     noticed = notice(
         bot.hub, watermark - bot.overlap if watermark else None, None if watermark else bot.first_limit
     )
-    fresh = [upload for upload in noticed if not bot.store.is_finished(upload)]
+    listed = {upload.repo for upload in noticed}
+    left = [upload for upload in bot.store.unfinished() if upload.repo not in listed]
+    fresh = [upload for upload in noticed if not bot.store.is_finished(upload)] + left
     unfinished = process(bot, fresh)
-    reached = [u.modified_at for u in unfinished or noticed] or [watermark or datetime.now(UTC)]
-    bot.store.set_watermark(endpoint, min(reached) if unfinished else max(reached))
+    newest = max((upload.modified_at for upload in noticed), default=watermark or now)
+    # A listing from the future must not make the bot blind until then.
+    bot.store.set_watermark(endpoint, min(now, newest))
     open_due(bot)
     return len(fresh) - len(unfinished)
 
@@ -114,8 +119,12 @@ def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
                     batches.take(future.result())
                 except PASSING as error:
                     batches.leave(upload, error)
+                except Exception as error:  # whatever it is: one upload must not stop the others
+                    log.exception("%s: given up", upload.repo)
+                    batches.take(_failed(upload, error))
             if bot.stopping.is_set():
-                batches.unfinished += [under_way.pop(future) for future in list(under_way) if future.cancel()]
+                for future in [future for future in under_way if future.cancel()]:
+                    batches.keep(under_way.pop(future))
             batches.settle()
     batches.finish()
     return batches.unfinished
@@ -145,7 +154,12 @@ def rerun(bot: Bot, root: str) -> int:
 
     What the present version of the tree's expert has read already is kept as it is.
     """
-    members = [uploads.one(bot.hub, upload.repo) for upload in bot.store.uploads(tree=root)]
+    members = []
+    for upload in bot.store.uploads(tree=root):
+        try:
+            members.append(uploads.one(bot.hub, upload.repo))
+        except HubError as error:
+            log.warning("%s: left as it is recorded: %s", upload.repo, error)
     return len(members) - len(process(bot, members))
 
 
@@ -160,7 +174,8 @@ def open_due(bot: Bot) -> None:
         if bot.stopping.is_set():
             return
         try:
-            settled = open_pull_request(bot, suggestion)
+            # Started again in a mode in which nothing leaves the house, not even the half opened does.
+            settled = open_pull_request(bot, suggestion, only_look=bot.manners.mode in ("off", "draft"))
         except HubError as error:
             log.warning("%s: not opened, tried again at the next poll: %s", suggestion.repo, error)
             continue
@@ -173,7 +188,11 @@ def follow(bot: Bot) -> list[Suggestion]:
     answered = []
     for suggestion in bot.store.suggestions(SuggestionState.OPEN):
         number = int((suggestion.pull_request or "").rstrip("/").rsplit("/", 1)[-1])
-        now = pulls.pull_status(bot.hub, suggestion.repo, number)
+        try:
+            now = pulls.pull_status(bot.hub, suggestion.repo, number)
+        except HubError as error:  # of a repo that is gone, for instance; the others have news all the same
+            log.warning("%s: no news of its pull request: %s", suggestion.repo, error)
+            continue
         if now.status in (SuggestionState.MERGED, SuggestionState.CLOSED):
             answered.append(settle(bot, suggestion, SuggestionState(now.status)))
     return answered
@@ -211,6 +230,14 @@ def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit
         return replace(seen, abstention=Abstention(error.code, str(error)))
 
 
+def _failed(upload: Upload, error: Exception) -> Visit:
+    """A visit that came to nothing in a way that nobody foresaw."""
+    why = error if isinstance(error, HubbotError) else HubbotError(f"{type(error).__name__}: {error}")
+    evidence = Evidence(Source.WEIGHTS, "unplaced: the upload could not be looked at")
+    placement = Placement(upload.repo, upload.commit, None, None, How.UNPLACED, (evidence,))
+    return Visit(upload, placement, abstention=Abstention(why.code, str(why)))
+
+
 def _nobody_to_ask(placement: Placement, expert: ExpertInfo | None) -> Abstention:
     """Why no expert is consulted although the weights are readable."""
     if placement.tree is None:
@@ -221,6 +248,8 @@ def _nobody_to_ask(placement: Placement, expert: ExpertInfo | None) -> Abstentio
 
 
 def _still_holds(known: Reading, expert: ExpertInfo, contents: tensors.Contents | None) -> bool:
+    if not known.tensors_read:
+        return False  # nothing was read then: it speaks of the card or of a fault, not of these weights
     there = {f.content_id for f in contents.files} if contents else set()
     return (known.expert, known.version) == (expert.name, expert.version) and there.issuperset(
         known.content_ids
@@ -287,4 +316,9 @@ class _Batches:
     def leave(self, upload: Upload, error: HubError) -> None:
         """To the next poll."""
         log.warning("%s: left to the next poll: %s", upload.repo, error)
+        self.keep(upload)
+
+    def keep(self, upload: Upload) -> None:
+        """Where the next poll finds it, however far the listing has gone on by then."""
+        self.bot.store.save_upload(upload)
         self.unfinished.append(upload)

@@ -29,7 +29,8 @@ def has(session: Session, repo: str, expert: str, version: str, content_ids: Col
 def record(session: Session, reading: Reading) -> bool:
     """Write it unless it is there; either way it is now the one that holds for its repo.
 
-    That it may have been there, and others since, happens when an owner puts old weights back.
+    That it may have been there, and others since, happens when an owner puts old weights back. An abstention
+    is no last word on its weights: what comes after it, say once a card names the tree, takes its place.
 
     Raises:
         StoreError: a number in it is no number, or no probability.
@@ -37,6 +38,10 @@ def record(session: Session, reading: Reading) -> bool:
     vector = _vector(reading)
     known = _find(session, reading.repo, reading.expert, reading.version, reading.content_ids)
     others = update(ReadingRow).where(ReadingRow.repo == reading.repo, ReadingRow.latest)
+    if known is not None and _outdated(known, reading):
+        session.delete(known)
+        session.flush()
+        known = None
     if known is not None and known.latest:
         return False
     session.execute(others.values(latest=False))
@@ -54,6 +59,13 @@ def record(session: Session, reading: Reading) -> bool:
         row.embedding = EmbeddingRow(dimension=len(vector), vector=vector.tobytes())
     session.add(row)
     return True
+
+
+def _outdated(known: ReadingRow, reading: Reading) -> bool:
+    """Whether an abstention was recorded, and something else is said of the same weights now."""
+    said = (reading.tree, *((reading.abstention.code, reading.abstention.text) if reading.abstention else ()))
+    kept = (known.tree, known.abstention_code, known.abstention_text)
+    return known.abstention_code is not None and said != kept
 
 
 def latest(session: Session, repo: str) -> Reading | None:

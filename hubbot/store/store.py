@@ -130,6 +130,10 @@ class Store:
         """Whether this very commit was led to the end of the path; a poll's overlap lists many twice."""
         return self._read(uploads.is_finished, upload)
 
+    def unfinished(self) -> list[Upload]:
+        """What a passing fault or a stop left on its way, the oldest first."""
+        return self._read(uploads.unfinished)
+
     def uploads(self, limit: int | None = None, tree: str | None = None) -> list[Upload]:
         """The newest first; of one tree, if one is named."""
         return self._read(uploads.newest, limit, tree)

@@ -36,6 +36,12 @@ def is_finished(session: Session, upload: Upload) -> bool:
     return row is not None and row.finished == upload.commit
 
 
+def unfinished(session: Session) -> list[Upload]:
+    """Those that were noticed and have not come to the end of the path, the oldest first."""
+    query = select(UploadRow).where(UploadRow.finished.is_distinct_from(UploadRow.commit))
+    return [_record(row) for row in session.scalars(query.order_by(UploadRow.modified_at, UploadRow.repo))]
+
+
 def newest(session: Session, limit: int | None, tree: str | None) -> list[Upload]:
     query = select(UploadRow).order_by(UploadRow.modified_at.desc(), UploadRow.repo).limit(limit)
     if tree is not None:

@@ -119,12 +119,14 @@ def _claims(upload: Upload) -> _Claims:
     adapter = [(Source.ADAPTER_CONFIG, value) for value in _listed(_adapter_base(upload))]
     relations, tagged = _tags(upload)
     named: dict[tuple[Source, str], Evidence] = {}
+    parents: set[str] = set()
     for source, value in (*card, *adapter, *((Source.TAG, tag) for tag in tagged)):
         # The Hub makes the tags from the card: a tag that repeats it is no second witness.
-        if source is Source.TAG and any(e.parent == value for e in named.values()):
+        if source is Source.TAG and value in parents:
             continue
         claim = _judge(source, value, upload.repo)
         named.setdefault((source, claim.parent or claim.text), claim)
+        parents.add(claim.parent or "")
     kept = tuple(named.values())
     if len(kept) > MAX_PARENTS:
         source, text = (
