@@ -36,6 +36,7 @@ from hubbot.records import (
     How,
     Placement,
     Reading,
+    RemoteFile,
     Source,
     Suggestion,
     SuggestionState,
@@ -52,7 +53,8 @@ class Visit:
 
     upload: Upload
     placement: Placement
-    contents: tensors.Contents | None = None
+    files: tuple[RemoteFile, ...] = ()
+    """The weight files; a header may name a hundred thousand tensors, and many visits wait for one batch."""
     expert: ExpertInfo | None = None
     tensors: Tensors | None = None
     abstention: Abstention | None = None
@@ -65,17 +67,16 @@ class Visit:
             return replace(said, bytes_read=said.bytes_read + self.placement.bytes_read)
         if self.known is not None:
             return replace(self.known, commit=self.upload.commit)
-        files = self.contents.files if self.contents else ()
         return Reading(
             repo=self.upload.repo,
             commit=self.upload.commit,
-            content_ids=tuple(sorted(f.content_id for f in files)) or (self.upload.commit,),
+            content_ids=tuple(sorted(f.content_id for f in self.files)) or (self.upload.commit,),
             tree=self.placement.tree,
             expert=self.expert.name if self.expert else "",
             version=self.expert.version if self.expert else "",
             abstention=self.abstention,
             bytes_read=self.placement.bytes_read,
-            bytes_stored=sum(f.size for f in files),
+            bytes_stored=sum(f.size for f in self.files),
         )
 
 
@@ -120,7 +121,7 @@ def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
                 except PASSING as error:
                     batches.leave(upload, error)
                 except Exception as error:  # whatever it is: one upload must not stop the others
-                    log.exception("%s: given up", upload.repo)
+                    log.error("%s: given up: %r", upload.repo, error, exc_info=log.isEnabledFor(logging.INFO))
                     batches.take(_failed(upload, error))
             if bot.stopping.is_set():
                 for future in [future for future in under_way if future.cancel()]:
@@ -217,10 +218,10 @@ def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit
         problem = Abstention(error.code, str(error))
     placement = place(upload, contents, reader.hub, reader.forest)
     expert = reader.router.for_tree(placement.tree) if placement.tree else None
-    seen = Visit(upload, placement, contents, expert)
+    seen = Visit(upload, placement, contents.files if contents else (), expert)
     if problem or expert is None or placement.relation == "adapter":
         return replace(seen, abstention=problem or _nobody_to_ask(placement, expert))
-    if known and _still_holds(known, expert, contents):
+    if known and _still_holds(known, expert, seen.files):
         return replace(seen, known=known)
     try:
         return replace(seen, tensors=fetch(upload, expert, reader.hub))
@@ -247,10 +248,10 @@ def _nobody_to_ask(placement: Placement, expert: ExpertInfo | None) -> Abstentio
     return Abstention("adapter", f"an adapter: {expert.name} reads whole weights, not low-rank factors")
 
 
-def _still_holds(known: Reading, expert: ExpertInfo, contents: tensors.Contents | None) -> bool:
+def _still_holds(known: Reading, expert: ExpertInfo, files: Sequence[RemoteFile]) -> bool:
     if not known.tensors_read:
         return False  # nothing was read then: it speaks of the card or of a fault, not of these weights
-    there = {f.content_id for f in contents.files} if contents else set()
+    there = {f.content_id for f in files}
     return (known.expert, known.version) == (expert.name, expert.version) and there.issuperset(
         known.content_ids
     )

@@ -6,6 +6,8 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from hubbot.cli.console import plain
+
 QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "apscheduler", "alembic", "asyncio", "filelock")
 """Libraries that tell more than an admin wants to read, signed addresses among it."""
 
@@ -13,11 +15,22 @@ QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "apscheduler", "alembic", "
 def set_up(level: int, form: str = "plain") -> None:
     """Send the log to stderr."""
     handler = logging.StreamHandler()
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
-    handler.setFormatter(_Json() if form == "json" else plain)
+    handler.setFormatter(_Json() if form == "json" else _Plain())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+class _Plain(logging.Formatter):
+    """One line for people. Names of files come from the Hub and may hold line ends and escape sequences."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {"msg": plain(record.getMessage()), "args": ()}
+        text = super().format(logging.makeLogRecord({**record.__dict__, **said}))
+        return "\n".join(plain(line) for line in text.split("\n"))
 
 
 class _Json(logging.Formatter):

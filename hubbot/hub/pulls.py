@@ -29,8 +29,8 @@ def whoami(hub: Hub) -> str:
     """
     if not hub.api.token:
         raise HubError("this needs a token", hint=NO_TOKEN_HINT)
-    found: dict[str, Any] = hub.reading(lambda: hub.api.whoami(cache=True))
-    name = found.get("name")
+    found: Any = hub.reading(lambda: hub.api.whoami(cache=True))
+    name = found.get("name") if isinstance(found, dict) else None
     if not isinstance(name, str) or not name:
         raise HubError("the Hub does not say whose token this is")
     return name

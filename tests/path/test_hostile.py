@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import struct
 import threading
 import time
@@ -18,6 +19,7 @@ from stage import TOKEN, files_of, settings_for, upload
 
 from hubbot import rounds
 from hubbot.app import open_bot
+from hubbot.cli.logs import set_up
 from hubbot.errors import HubUnavailable, WeightsError
 from hubbot.hub import wire
 from hubbot.hub.client import Hub
@@ -297,3 +299,16 @@ def test_the_headers_of_all_shards_share_one_limit(hub):
         with pytest.raises(WeightsError, match="headers of"):
             contents(door, one(door, EVIL))
         assert sum(x.bytes_sent for x in [*hub.log][before:]) < 400_000
+
+
+def test_a_log_line_is_one_line(capsys):
+    """Names of files are an owner's: a line end would forge a line, an escape paint the terminal."""
+    set_up(logging.WARNING)
+    try:
+        logging.getLogger("hubbot.test").warning("left: %s", "evil/m: a\n00:00:00 INFO all\x1b[2Jwell\u202e")
+    finally:
+        logging.basicConfig(force=True, handlers=[logging.NullHandler()], level=logging.WARNING)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+    assert "\u202e" not in said
