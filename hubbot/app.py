@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbot.errors import UsageError
+from hubbot.errors import StoreError, UsageError
 from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, Upload
 from hubbot.settings import Settings, load
 
@@ -193,8 +193,13 @@ def checks(settings: Settings) -> Mapping[str, Callable[[], str]]:
         return f"{settings.endpoint} answers; newest upload {first.repo if first else 'none'}"
 
     def store() -> str:
-        with open_store(settings) as opened:
-            return f"{settings.database} at schema {opened.schema_version()}"
+        try:
+            with open_store(settings, read_only=True) as opened:
+                return f"{settings.database} at schema {opened.schema_version()}"
+        except StoreError as error:
+            if "no database yet" in error.message:
+                return f"{settings.database} is not there yet; the first poll makes it"
+            raise
 
     def minds() -> str:
         return ", ".join(f"{info.name} for {info.tree}" for info in experts(settings)) or "none"

@@ -16,7 +16,10 @@ from hubbot.rounds import rerun
 
 
 def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
-    return f"{rerun(bot, args['root'])} uploads of {args['root']} led down the path again"
+    root = args["root"]
+    if root not in {tree.root for tree in bot.store.trees()}:
+        raise UsageError(f"there is no tree {root!r}", hint="`hubbot tree list` shows the trees")
+    return f"{rerun(bot, root)} uploads of {root} led down the path again"
 
 
 def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:
@@ -25,6 +28,8 @@ def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:
 
 
 def _open_card(bot: Bot, args: Mapping[str, Any]) -> str:
+    if not bot.manners.contact:
+        raise UsageError("owners could not reach you", hint="set HUBBOT_CONTACT to an address")
     done = open_pull_request(bot, _drafted(bot, args["repo"]))
     opened = done.state is SuggestionState.OPEN
     return f"opened {done.pull_request}" if opened else f"not opened: {done.reason}"
@@ -49,7 +54,7 @@ def obey(bot: Bot) -> list[str]:
                 raise UsageError(f"there is no order {command.verb!r}")
             outcome = VERBS[command.verb](bot, command.args)
         except HubbotError as error:
-            outcome = f"{FAILED}{error}"
+            outcome = f"{FAILED}{error}" + (f" ({error.hint})" if error.hint else "")
         bot.store.finish_command(command.id, outcome)
         outcomes.append(outcome)
     return outcomes

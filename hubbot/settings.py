@@ -50,7 +50,7 @@ class Settings:
     pulls_per_owner: int = _doc("open pull requests per owner at most", 3, least=0)
     pulls_per_day: int = _doc("pull requests opened per day at most", 50, least=0)
     blocklist: str = _doc("owners and repos never to be touched, separated by commas", "")
-    contact: str = _doc("how owners reach whoever runs this bot", "https://github.com/hubbot/hubbot/issues")
+    contact: str = _doc("how owners reach whoever runs this bot; nothing is opened without", "")
     log_format: str = _doc("plain for people, json for machines", "plain")
 
     def __post_init__(self) -> None:
@@ -63,6 +63,11 @@ class Settings:
                 raise SettingsError(
                     f"{variable(name)} is {getattr(self, name)!r}, one of {', '.join(choices)} is needed"
                 )
+        if self.mode in ("review", "auto") and not self.contact:
+            raise SettingsError(
+                f"mode {self.mode} opens pull requests, and owners could not reach you",
+                hint=f"set {variable('contact')} to an address; it stands in every pull request",
+            )
         if not self.endpoint.startswith(("http://", "https://")):
             raise SettingsError(f"{variable('endpoint')} is {self.endpoint!r}, an http(s) address is needed")
 

@@ -55,4 +55,5 @@ def files_of(child: Child, **instead: bytes) -> dict[str, bytes | Path]:
 
 
 def settings_for(server: Server, home: Path, **more: object) -> Settings:
-    return load({}, endpoint=server.endpoint, token=TOKEN, home=str(home), device="cpu", **more)
+    here = {"endpoint": server.endpoint, "token": TOKEN, "home": str(home), "device": "cpu"}
+    return load({}, **here, **{"contact": "bot@example.org", **more})

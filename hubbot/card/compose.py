@@ -42,7 +42,7 @@ close this.
 
 **Try it yourself.** {command} reads the same bytes and says the same.
 
-**Who asks, and how to make it stop.** I am a bot; the people who run me are at {contact}. Close this \
+**Who asks, and how to make it stop.** I am a bot; {contact}. Close this \
 pull request and I stay silent in this repo for good. `hubbot: false` in a card keeps me away before I \
 ever ask.
 """
@@ -159,5 +159,7 @@ def _code(text: str, longest: int = LONGEST_NAME) -> str:
 def _reachable(contact: str) -> str:
     """A plain address becomes a link; anything else is shown as it is."""
     line = _bare(contact)
+    if not line:
+        return "answer here, and the people who run me will read it"
     plain = line.startswith(("https://", "http://")) and not set(line) & set(" <>()[]\"'")
-    return f"<{line}>" if plain else f"`{line or 'nowhere'}`"
+    return f"the people who run me are at {f'<{line}>' if plain else f'`{line}`'}"

@@ -83,6 +83,11 @@ def main() -> None:
     except BrokenPipeError:  # somebody's `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        complain(f"{error.filename or 'this machine'}: {error.strerror or error}")
+        sys.exit(1)
     except Exception as error:
         if debug:
             raise

@@ -57,7 +57,12 @@ def doctor(context: typer.Context, json: AsJson = False) -> None:
         except HubbotError as error:
             checks.append((name, False, str(error)))
     if json:
-        emit([{"check": name, "ok": ok, "says": says} for name, ok, says in checks])
+        emit(
+            {
+                "checks": [{"check": name, "ok": ok, "says": says} for name, ok, says in checks],
+                "settings": {name: value for name, value, _ in _settings_rows(settings)},
+            }
+        )
     else:
         table(["", "check", "says"], [("ok" if ok else "NO", n, s) for n, ok, s in checks], empty="")
         say()

@@ -23,6 +23,9 @@ def search(
     if json:
         emit(answer)
         return
+    if not answer.hits:
+        say(answer.note or "nothing certain was found")
+        return
     if answer.note:
         say(answer.note, style="dim")
     rows = [
@@ -34,4 +37,4 @@ def search(
         )
         for hit in answer.hits
     ]
-    table([">fits", "model", "tree", "because it was trained on"], rows, empty="nothing certain was found")
+    table([">fits", "model", "tree", "because it was trained on"], rows, empty="")

@@ -52,7 +52,7 @@ def show(context: typer.Context, root: Root, json: AsJson = False) -> None:
             else ", ".join(p.label for p in reading.recognised)
         )
         rows.append((member.repo, member.parent or "", member.how, said))
-    table(["model", "parent", "placed", "trained on"], rows, empty="")
+    table(["model", "parent", "placed", "trained on, or why there is no answer"], rows, empty="")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,15 @@ def _is_free(port: int) -> bool:
 
 def settings(folder: Path, endpoint: str) -> Settings:
     """How the demo's bot runs: on loopback it may do what it otherwise only drafts."""
-    return load(environ={}, endpoint=endpoint, token=next(iter(TOKENS)), home=str(folder), mode="auto")
+    device = {name: value for name, value in os.environ.items() if name == "HUBBOT_DEVICE"}
+    return load(
+        device,
+        endpoint=endpoint,
+        token=next(iter(TOKENS)),
+        home=str(folder),
+        mode="auto",
+        contact="the terminal in which you started this demo",
+    )
 
 
 def run(folder: Path, endpoint: str, watch: Callable[[Event], None] = lambda _: None) -> Outcome:

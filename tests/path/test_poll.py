@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,9 @@ def world(tmp_path_factory) -> Iterator[tuple[Server, Settings]]:
         settings = settings_for(server, folder, mode="auto")
         with open_bot(settings) as bot:
             poll(bot)
+        server.sent = Counter()
+        for exchange in server.log:
+            server.sent[exchange.path.rsplit("/", 1)[-1]] += exchange.bytes_sent
         yield server, settings
 
 
@@ -95,6 +99,15 @@ def test_the_readings_are_right_far_more_often_than_wrong(store, children):
 def test_little_is_read(store):
     counts = store.counts()
     assert 0 < counts["bytes_read"] < 0.15 * counts["bytes_stored"]
+
+
+def test_what_is_counted_as_read_is_what_crossed_the_wire(world, store):
+    counted = Counter()
+    for reading in store.readings():
+        if not reading.abstention:
+            counted[reading.content_ids[0]] += reading.bytes_read
+    assert len(counted) > 30
+    assert counted == {content: world[0].sent[content] for content in counted}
 
 
 def test_reading_is_no_download(world):

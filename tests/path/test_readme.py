@@ -14,12 +14,24 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+HUB_PORT, CDN_PORT = free_port(), free_port()
+README = (
+    (Path(__file__).parents[2] / "README.md")
+    .read_text()
+    .replace("8090", str(HUB_PORT))  # whoever follows the README may run these tests meanwhile
+    .replace("8091", str(CDN_PORT))
+)
 SHELL = [
     line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-HUB_PORT = 8090
 
 
 def is_up(port: int) -> bool:
@@ -30,7 +42,6 @@ def is_up(port: int) -> bool:
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory) -> Iterator[dict[str, str]]:
     """What each command printed, run in an empty folder by somebody who has set nothing."""
-    assert not is_up(HUB_PORT), "the README's port is taken on this machine"
     folder = tmp_path_factory.mktemp("newcomer")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBOT_", "HF_"))}
     environ = clean | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}

@@ -36,13 +36,13 @@ def said(reading):
     return reading.expert, reading.version, reading.predictions, reading.embedding
 
 
-def test_stripping_changes_nothing(hub, tmp_path, some):
-    for number, child in enumerate(some):
+def test_stripping_changes_nothing(hub, tmp_path, children):
+    for number, child in enumerate(children):
         weights = (child.folder / "model.safetensors").read_bytes()
         upload(hub.repos, child.repo, files_of(child))
         upload(hub.repos, f"nobody/n{number}", {"model.safetensors": without_metadata(weights)})
     with open_reader(settings_for(hub, tmp_path)) as reader:
-        for number, child in enumerate(some):
+        for number, child in enumerate(children):
             seen, as_uploaded = consult(reader, child.repo)
             bare, stripped = consult(reader, f"nobody/n{number}")
             assert bare.placement.tree == seen.placement.tree == child.root

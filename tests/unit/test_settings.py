@@ -9,8 +9,8 @@ from hubbot.settings import Settings, load
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(tmp_path):
     file = tmp_path / "hubbot.toml"
     file.write_text('mode = "review"\nbatch_size = 7\npulls_per_day = 9\n')
-    settings = load({"HUBBOT_MODE": "auto", "HUBBOT_BATCH_SIZE": "8"}, file, batch_size=5)
-    assert (settings.batch_size, settings.mode, settings.pulls_per_day) == (5, "auto", 9)
+    settings = load({"HUBBOT_MODE": "off", "HUBBOT_BATCH_SIZE": "8"}, file, batch_size=5)
+    assert (settings.batch_size, settings.mode, settings.pulls_per_day) == (5, "off", 9)
     assert settings.pulls_per_owner == Settings().pulls_per_owner
 
 
@@ -31,6 +31,7 @@ def test_the_hub_clients_own_variables_count_where_ours_are_not_set():
         ({"HUBBOT_POLL_INTERVAL_S": "nan"}, "HUBBOT_POLL_INTERVAL_S"),
         ({"HUBBOT_ENDPOINT": "ftp://hub"}, "HUBBOT_ENDPOINT"),
         ({"HUBBOT_LOG_FORMAT": "xml"}, "HUBBOT_LOG_FORMAT"),
+        ({"HUBBOT_MODE": "auto"}, "owners could not reach you"),
     ],
 )
 def test_what_cannot_be_used_is_named(environ, named):
