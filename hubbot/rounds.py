@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from hubbot.card.compose import compose
-from hubbot.errors import HubbotError, HubError
+from hubbot.errors import EngineError, HubbotError, HubError
 from hubbot.hub import pulls, tensors, uploads
 from hubbot.pipeline import (
     PASSING,
@@ -285,7 +285,12 @@ class _Batches:
         answered = [batch for batch in self.asked if batch[0].done()]
         self.asked = [batch for batch in self.asked if not batch[0].done()]
         for future, expert, members in answered:
-            readings = self.bot.reader.engine.result(future, expert, [t for _, t in members])
+            try:
+                readings = self.bot.reader.engine.result(future, expert, [t for _, t in members])
+            except EngineError as error:  # no fault of these models, as far as anybody knows
+                for seen, _ in members:
+                    self.leave(seen.upload, error)
+                continue
             for (seen, _), said in zip(members, readings, strict=True):
                 self._conclude(seen, seen.reading(said))
 
@@ -314,7 +319,7 @@ class _Batches:
         if suggestion:
             self.bot.watch(suggestion)
 
-    def leave(self, upload: Upload, error: HubError) -> None:
+    def leave(self, upload: Upload, error: HubbotError) -> None:
         """To the next poll."""
         log.warning("%s: left to the next poll: %s", upload.repo, error)
         self.keep(upload)

@@ -55,5 +55,5 @@ def files_of(child: Child, **instead: bytes) -> dict[str, bytes | Path]:
 
 
 def settings_for(server: Server, home: Path, **more: object) -> Settings:
-    here = {"endpoint": server.endpoint, "token": TOKEN, "home": str(home), "device": "cpu"}
-    return load({}, **here, **{"contact": "bot@example.org", **more})
+    usual = {"token": TOKEN, "home": str(home), "device": "cpu", "contact": "bot@example.org"}
+    return load({}, endpoint=server.endpoint, **(usual | more))
