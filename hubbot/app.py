@@ -57,12 +57,26 @@ def open_store(settings: Settings, *, read_only: bool = False) -> Store:
 
 
 def experts(settings: Settings) -> tuple[ExpertInfo, ...]:
-    """The experts at hand: those that ship with hubbot, then the folders that the settings name."""
+    """The experts at hand: those that ship with hubbot, then those that the settings name."""
     from hubbot.experts.artifact import describe
     from hubbot.experts.router import shipped
 
-    folders = [*shipped(), *(Path(place).expanduser() for place in settings.expert_places)]
-    return tuple(describe(folder) for folder in folders)
+    return tuple(describe(folder) for folder in [*shipped(), *_further_experts(settings)])
+
+
+def _further_experts(settings: Settings) -> Iterator[Path]:
+    """Folders as they are; what is no folder is a repo, of which a snapshot is fetched."""
+    from hubbot.experts.schema import CONFIG, TRAINED_ON, WEIGHTS
+
+    for place in settings.expert_places:
+        folder = Path(place).expanduser()
+        if folder.is_dir() or place.count("/") != 1:
+            yield folder
+            continue
+        from hubbot.hub.snapshots import snapshot
+
+        with open_hub(settings) as hub:
+            yield snapshot(hub, place, (CONFIG, WEIGHTS, TRAINED_ON), settings.home_path / "experts")
 
 
 @contextmanager
@@ -102,7 +116,7 @@ def open_bot(
     from hubbot.pipeline import Bot, Manners
 
     with open_reader(settings) as reader, open_store(settings) as store, store.lock("hubbot"):
-        for info in experts(settings):
+        for info in reader.router.experts:
             store.save_expert(info)
         yield Bot(
             reader=reader,

@@ -19,7 +19,8 @@ class Router:
     """Finds the expert of a tree. Of several for one tree the last one given reads it."""
 
     def __init__(self, experts: Iterable[ExpertInfo]) -> None:
-        self._by_root = {root: info for info in experts for root in info.roots}
+        self.experts = tuple(experts)
+        self._by_root = {root: info for info in self.experts for root in info.roots}
 
     def for_tree(self, root: str) -> ExpertInfo | None:
         return self._by_root.get(root)
