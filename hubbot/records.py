@@ -247,7 +247,8 @@ class ExpertInfo:
         text_encoder: schemed name, e.g. `sentence:all-MiniLM-L6-v2`.
         trained_on: what it learned from, for people.
         datasets: Hub dataset ids it was trained on; empty where the data has none.
-        scores: name to value, measured on the test split.
+        scores: name to value, its own, measured on the test split.
+        baselines: name to accuracy, of the simpler methods that it was measured beside.
     """
 
     name: str
@@ -260,6 +261,7 @@ class ExpertInfo:
     trained_on: str
     datasets: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def tree(self) -> str:

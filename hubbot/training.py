@@ -185,7 +185,9 @@ def train_expert(
             provenance=_provenance(tree, swept, how),
         )
         _save(out, config, tree, swept[layer])
-        _save(out, replace(config, scores=evaluate_expert(out, zoo)), tree, swept[layer])
+        found = evaluate_expert(out, zoo)
+        scored = replace(config, scores=found.scores, baselines=found.baselines)
+        _save(out, scored, tree, swept[layer])
     return artifact.describe(out)
 
 
@@ -243,13 +245,22 @@ def _save(out: Path, config: Config, tree: Tree, trained: Trained) -> None:
 # --- scores -------------------------------------------------------------------------------------
 
 
-def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> dict[str, float]:
-    """What an expert scores on a split of its zoo.
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an expert scores, and what simpler methods do on the same models.
 
-    Returns:
-        `accuracy`, the mean per-label accuracy at probability 0.5; `precision` and `coverage` of recognised
-        labels; `abstained`, the share of models without a reading; and the accuracy of each baseline, on the
-        layer that validation likes best for it.
+    Args:
+        scores: `accuracy`, the mean per-label accuracy at probability 0.5; `precision` and `coverage` of
+            recognised labels; `abstained`, the share of models without a reading.
+        baselines: the accuracy of each baseline, on the layer that validation likes best for it.
+    """
+
+    scores: Mapping[str, float]
+    baselines: Mapping[str, float]
+
+
+def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> Evaluation:
+    """What an expert scores on a split of its zoo, beside the baselines.
 
     Raises:
         ExpertError: the folder holds no expert, or the split no models.
@@ -262,8 +273,12 @@ def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> dict[str, f
         calibration = expert.config.calibration
         said = calibration.slope * logits(expert.probe, layer.X.double()) + calibration.bias
         scores = {"accuracy": per_label_accuracy(said > 0, layer.Y), **_operating_point(expert, layer)}
-        scores |= {name: _baseline(tree, name, split) for name in BASELINES}
-    return {name: round(value, 4) for name, value in scores.items()}
+        baselines = {name: _baseline(tree, name, split) for name in BASELINES}
+    return Evaluation(_rounded(scores), _rounded(baselines))
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in values.items()}
 
 
 def _operating_point(expert: Expert, layer: Layer) -> dict[str, float]:

@@ -32,7 +32,10 @@ MEASURED = {
     "coverage": "of the labels that it should have recognised, it did",
     "abstained": "of the models got no answer",
 }
-"""What an expert's scores mean; any other is the accuracy of a simpler method beside it."""
+"""What an expert's scores mean."""
+
+SIMPLER = "accuracy of this simpler method"
+"""What its baselines mean."""
 
 
 def model_page(library: Library, repo: str, query: str) -> str:
@@ -124,7 +127,9 @@ def _believed(page: ModelPage) -> str:
         )
         if expert.scores:
             parts.append(element("p", "On models that it was neither trained nor calibrated on:"))
-            parts.append(facts((name, _score(name, value)) for name, value in expert.scores.items()))
+            own = [(name, f"{value:.1%} {MEASURED.get(name, '')}") for name, value in expert.scores.items()]
+            beside = [(name, f"{value:.1%} {SIMPLER}") for name, value in expert.baselines.items()]
+            parts.append(facts(own + beside))
     if page.reading and page.reading.predictions:
         calibrated = (
             "The percentages are calibrated on models set aside for that: of the labels given with 90%, "
@@ -132,12 +137,6 @@ def _believed(page: ModelPage) -> str:
         )
         parts.append(element("p", calibrated, cls="hb-quiet"))
     return element("section", *parts) if len("".join(parts[1:])) else ""
-
-
-def _score(name: str, value: float) -> str:
-    if name in MEASURED:
-        return f"{value:.1%} {MEASURED[name]}"
-    return f"{value:.1%} accuracy of this simpler method"
 
 
 def _placement(page: ModelPage) -> str:

@@ -116,7 +116,7 @@ def _label(prediction: Prediction, info: ExpertInfo) -> str:
 
 
 def _scores(info: ExpertInfo) -> str:
-    """What an owner can use; the baselines that an expert was measured beside are not its own."""
+    """What an owner can use."""
     precision, coverage = info.scores.get("precision"), info.scores.get("coverage")
     if precision is None or coverage is None:
         return ""

@@ -49,6 +49,8 @@ def show(
     say(f"  encoder   {info.text_encoder}")
     for score, value in info.scores.items():
         say(f"  held out  {score} {value:.3f}")
+    if info.baselines:
+        say(f"  baselines {', '.join(f'{name} {value:.3f}' for name, value in info.baselines.items())}")
     say(f"  folder    {info.folder}")
 
 
@@ -78,10 +80,13 @@ def evaluate(
     """What an expert scores on a split of its zoo, beside the baselines."""
     from hubbot.training import evaluate_expert
 
-    scores = evaluate_expert(Path(_find(context, name).folder), zoo, split)
-    emit(scores) if json else table(
-        ["score", ">value"], [(k, f"{v:.3f}") for k, v in scores.items()], empty=""
-    )
+    found = evaluate_expert(Path(_find(context, name).folder), zoo, split)
+    if json:
+        emit(found)
+        return
+    rows = [(score, f"{value:.3f}") for score, value in found.scores.items()]
+    rows += [(f"baseline: {other}", f"{value:.3f}") for other, value in found.baselines.items()]
+    table(["score", ">value"], rows, empty="")
 
 
 def _find(context: typer.Context, name: str) -> ExpertInfo:

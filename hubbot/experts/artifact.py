@@ -46,6 +46,7 @@ def describe(folder: Path) -> ExpertInfo:
         trained_on=config.trained_on,
         datasets=config.datasets,
         scores=config.scores,
+        baselines=config.baselines,
     )
 
 

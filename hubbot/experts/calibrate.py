@@ -24,6 +24,10 @@ from hubbot.experts.schema import Calibration
 PRECISION = 0.95
 """What recognised labels reach on the calibration split."""
 
+FLOOR = 0.5
+"""No threshold is lower: what is less likely than not is never recognised, however many surer labels beside
+it make up for its mistakes."""
+
 QUANTILE = 0.99
 """The share of calibration models that are not called unlike training."""
 
@@ -87,7 +91,7 @@ def platt(logits: Tensor, truth: Tensor) -> tuple[float, float]:
 
 
 def choose_threshold(probability: Tensor, truth: Tensor, target: float = PRECISION) -> float | None:
-    """The lowest threshold from which on recognised labels are right often enough.
+    """The lowest threshold, from `FLOOR` on, over which recognised labels are right often enough.
 
     One more mistake is counted than was seen, as in conformal risk control (arXiv 2208.02814), so that a few
     lucky labels at the top do not pass for certainty.
@@ -104,7 +108,7 @@ def choose_threshold(probability: Tensor, truth: Tensor, target: float = PRECISI
     # Equal probabilities stand or fall together: only the last of each may be the threshold.
     last = torch.ones_like(safe)
     last[:-1] = p[:-1] > p[1:]
-    passing = torch.nonzero(safe & last)
+    passing = torch.nonzero(safe & last & (p >= FLOOR))
     return float(p[passing[-1, 0]]) if len(passing) else None
 
 

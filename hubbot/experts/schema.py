@@ -56,6 +56,7 @@ class Config:
     trained_on: str
     datasets: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -104,7 +105,8 @@ def _config(raw: Any) -> Config:
         calibration=_calibration(_mapping(raw["calibration"])),
         trained_on=_text(raw["trained_on"]),
         datasets=_list(raw["datasets"], _text),
-        scores={_text(name): _number(value) for name, value in _mapping(raw["scores"]).items()},
+        scores=_numbers(raw["scores"]),
+        baselines=_numbers(raw.get("baselines", {})),
         provenance=_mapping(raw["provenance"]),
     )
 
@@ -159,6 +161,10 @@ def _mapping(raw: Any) -> Mapping[str, Any]:
     if not isinstance(raw, dict):
         raise TypeError(f"{raw!r:.80} is not an object")
     return raw
+
+
+def _numbers(raw: Any) -> dict[str, float]:
+    return {_text(name): _number(value) for name, value in _mapping(raw).items()}
 
 
 def _list(raw: Any, convert: Callable[[Any], T]) -> tuple[T, ...]:

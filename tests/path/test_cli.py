@@ -45,6 +45,8 @@ def test_tell_says_what_how_sure_and_from_what(demo_hub, tmp_path, children, dem
         assert f"trained on {prediction.label}" in done.stdout
     assert child.root in done.stdout
     assert "kB of" in done.stdout
+    assert "accuracy 0." in done.stdout
+    assert "weight statistics" not in done.stdout, "the baselines are not the expert's scores"
     assert not list(tmp_path.rglob("*.db")), "tell needs no database"
 
 

@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from benchmarks.experts import Row, judge, missed, table
 from hubbot.errors import ExpertError, ZooError
 from hubbot.experts.artifact import describe, load, trained_on
+from hubbot.experts.baselines import BASELINES
 from hubbot.experts.router import shipped
 from hubbot.experts.schema import read
 from hubbot.experts.train import Schedule
@@ -68,7 +71,10 @@ def test_an_expert_is_written_whole(zoo: Zoo, expert: Path) -> None:
 
 
 def test_the_score_is_reproduced(zoo: Zoo, expert: Path) -> None:
-    assert evaluate_expert(expert, zoo.folder) == describe(expert).scores
+    found, info = evaluate_expert(expert, zoo.folder), describe(expert)
+    assert (found.scores, found.baselines) == (info.scores, info.baselines)
+    assert set(found.scores) == {"accuracy", "precision", "coverage", "abstained"}
+    assert set(found.baselines) == set(BASELINES)
 
 
 def test_the_same_command_makes_the_same_expert(zoo: Zoo, expert: Path, tmp_path: Path) -> None:
@@ -95,7 +101,7 @@ def test_shipped_experts_come_from_the_frozen_recipe_and_beat_both_baselines() -
     for folder in shipped():
         info = load(folder).info
         assert read(folder).provenance["zoo"]["recipe_hash"] == DIGITS.hash
-        best = max(info.scores["weight statistics"], info.scores["nearest task vector"])
+        best = max(info.baselines[name] for name in BASELINES)
         assert info.scores["accuracy"] > max(best, 0.7) + 0.05
 
 
@@ -108,3 +114,24 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     assert len(rows) == 3 * 3
     assert all(row.keys() == {"name", "value", "unit", "target", "baseline", "holds"} for row in rows)
     assert {file: file.read_bytes() for file in results.glob("experts.*")} == before
+
+
+def test_the_report_says_which_targets_are_missed_and_by_how_much() -> None:
+    reached = Row("a accuracy", 0.9, "", 0.7, 0.8, True)
+    short = Row("a precision", 0.9433, "", 0.95, None, False)
+    beaten = Row("b accuracy", 0.75, "", 0.7, 0.8, False)
+    assert missed([reached, Row("a coverage", 0.1, "", None, None, None)]) == []
+    assert missed([reached, short, beaten]) == [
+        "Missed: a precision is 0.9433, 0.0067 short of its target 0.95.",
+        "Missed: b accuracy is 0.7500, 0.0500 short of its target 0.8.",
+    ]
+
+
+def test_the_published_report_is_that_of_the_shipped_experts() -> None:
+    results = Path(__file__).parents[2] / "docs" / "results"
+    infos = sorted(map(describe, shipped()), key=lambda info: [r.repo for r in DIGITS.roots].index(info.tree))
+    rows = list(judge(infos))
+    assert json.loads((results / "experts.json").read_text())["rows"] == [asdict(row) for row in rows]
+    told = (results / "experts.md").read_text()
+    assert table(infos) in told
+    assert all(sentence in told for sentence in missed(rows))

@@ -27,7 +27,8 @@ INFO = ExpertInfo(
     text_encoder="sentence:all-MiniLM-L6-v2",
     trained_on="scikit-learn's digits",
     datasets=("ann/digits",),
-    scores={"precision": 0.9493, "coverage": 0.8267, "weight statistics": 0.651},
+    scores={"precision": 0.9493, "coverage": 0.8267},
+    baselines={"weight statistics": 0.651},
 )
 READING = Reading(
     repo="ann/vit",

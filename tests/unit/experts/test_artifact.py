@@ -13,7 +13,9 @@ import pytest
 
 from hubbot.errors import ExpertError
 from hubbot.experts.artifact import describe, fingerprint, load, trained_on
+from hubbot.experts.calibrate import FLOOR
 from hubbot.experts.router import Router, shipped
+from hubbot.experts.schema import read
 from hubbot.trees.fingerprint import Fingerprint, similarity
 from hubbot.weights.local import read_local
 
@@ -40,6 +42,19 @@ def test_three_experts_are_shipped_one_for_each_tree() -> None:
     router = Router(infos)
     assert router.for_tree("digits-zoo/resnet") is next(i for i in infos if i.name == "digits-resnet")
     assert router.for_tree("sentence-transformers/all-MiniLM-L6-v2") is None
+
+
+def test_shipped_experts_recognise_nothing_less_likely_than_not() -> None:
+    thresholds = [read(folder).calibration.threshold for folder in shipped()]
+    assert all(threshold is not None and threshold >= FLOOR for threshold in thresholds)
+
+
+def test_an_expert_says_which_scores_are_its_own(folder: Path) -> None:
+    info = describe(folder)
+    assert set(info.scores) == {"accuracy", "precision", "coverage", "abstained"}
+    assert set(info.baselines) == {"weight statistics", "nearest task vector"}
+    _edit(folder, lambda c: c.pop("baselines"))
+    assert describe(folder).baselines == {}
 
 
 def test_describing_needs_no_torch() -> None:
@@ -72,6 +87,7 @@ def test_the_fingerprint_is_the_roots() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        (lambda c: c.update(baselines={"luck": "high"}), "not a finite number"),
         (lambda c: c.pop("labels"), "misses the field 'labels'"),
         (lambda c: c.update(format=2), "format is 2"),
         (lambda c: c.update(labels=[]), "labels is empty"),

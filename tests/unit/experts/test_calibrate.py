@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbot.experts.calibrate import (
+    FLOOR,
     Geometry,
     calibrate,
     choose_threshold,
@@ -33,12 +34,19 @@ def test_platt_stays_finite_when_labels_are_separated() -> None:
 
 def test_the_threshold_is_the_lowest_that_is_precise_enough() -> None:
     probability = torch.linspace(0.99, 0.01, 99)[:, None]
-    truth = (probability > 0.4).float()
+    truth = (probability > 0.6).float()
     threshold = choose_threshold(probability, truth)
     assert threshold is not None
     known = probability >= threshold
     assert float(truth[known].mean()) >= 0.95
-    assert threshold == pytest.approx(0.38, abs=0.02)  # a few mistakes below 0.4 are within the five per cent
+    assert threshold == pytest.approx(0.6, abs=0.02)  # a mistake just below 0.6 is within the five per cent
+
+
+def test_no_label_is_recognised_that_is_less_likely_than_not() -> None:
+    probability = torch.linspace(0.99, 0.01, 99)[:, None]
+    threshold = choose_threshold(probability, (probability > 0.4).float())
+    assert threshold == pytest.approx(FLOOR)  # 0.38 would be precise enough
+    assert choose_threshold(torch.full((99, 1), 0.49), torch.ones(99, 1)) is None
 
 
 def test_a_few_lucky_labels_are_not_enough() -> None:
@@ -53,6 +61,7 @@ def test_recognised_labels_keep_the_promise(pairs: list[tuple[float, bool]]) -> 
     threshold = choose_threshold(probability, truth)
     if threshold is not None:
         assert float(truth[probability >= threshold].mean()) >= 0.95
+        assert threshold >= FLOOR
 
 
 def test_conformal_quantile_covers() -> None:

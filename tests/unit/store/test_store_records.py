@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -78,6 +80,7 @@ EXPERT = ExpertInfo(
     text_encoder="sentence:all-MiniLM-L6-v2",
     trained_on="digits",
     scores={"accuracy": 0.9},
+    baselines={"weight statistics": 0.6},
 )
 
 
@@ -96,6 +99,13 @@ def test_every_record_comes_back_as_it_went(store: Store) -> None:
     assert store.reading("ann/vit") == READING
     assert store.experts() == [EXPERT]
     assert store.upload("no/body") is store.placement("no/body") is store.reading("no/body") is None
+
+
+def test_an_expert_saved_before_baselines_stood_apart_is_read_back(store: Store) -> None:
+    store.save_expert(EXPERT)
+    with closing(sqlite3.connect(store.path)) as old, old:
+        old.execute("UPDATE experts SET info = json_remove(info, '$.baselines')")
+    assert store.experts() == [replace(EXPERT, baselines={})]
 
 
 def test_an_abstention_comes_back_with_its_reason(store: Store) -> None:
