@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hubbot.experts.calibrate import FLOOR
+from hubbot.experts.schema import FLOOR
 from hubbot.experts.train import Schedule
 from hubbot.records import ExpertInfo
 from hubbot.training import build_zoo, train_expert

@@ -35,14 +35,19 @@ def tell(
     _show_trust(told)
 
 
+HOW = {
+    How.ROOT: "it is itself the root",
+    How.DECLARED: "as its card declares",
+    How.RECOVERED: "recovered from its weights",
+    How.BOTH: "declared, and confirmed by its weights",
+    How.CONFLICT: "its card and its weights disagree",
+    How.UNPLACED: "neither its card nor its weights name one",
+}
+
+
 def show_placement(placement: Placement) -> None:
     """Where a model belongs, and every piece of evidence."""
-    if placement.how is How.ROOT:
-        say(f"  tree      it is itself the root {placement.tree}")
-    elif placement.tree:
-        say(f"  tree      {placement.tree} ({placement.how})")
-    else:
-        say(f"  tree      none found ({placement.how})")
+    say(f"  tree      {placement.tree or 'none'}: {HOW[placement.how]}")
     for evidence in placement.evidence:
         say(f"            {evidence.source}: {evidence.text}", style="dim")
 
@@ -64,7 +69,7 @@ def show_reading(reading: Reading) -> None:
         say(f"  unsure    {listed}", style="dim")
     if reading.bytes_stored:
         say(
-            f"  read      {', '.join(reading.tensors_read) or 'header and a few rows'}: "
+            f"  read      {', '.join(reading.tensors_read) or 'to place it'}: "
             f"{size(reading.bytes_read)} of {size(reading.bytes_stored)}",
             style="dim",
         )

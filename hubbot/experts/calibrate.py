@@ -19,14 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hubbot.experts.schema import Calibration
+from hubbot.experts.schema import FLOOR, Calibration
 
 PRECISION = 0.95
 """What recognised labels reach on the calibration split."""
-
-FLOOR = 0.5
-"""No threshold is lower: what is less likely than not is never recognised, however many surer labels beside
-it make up for its mistakes."""
 
 QUANTILE = 0.99
 """The share of calibration models that are not called unlike training."""

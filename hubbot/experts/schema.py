@@ -18,6 +18,9 @@ from hubbot.records import Label, Wanted
 FORMAT = 1
 CONFIG, WEIGHTS, TRAINED_ON = "config.json", "model.safetensors", "trained-on.json"
 MAX_SIZE = 4096  # probes, projection, encoding, labels
+FLOOR = 0.5
+"""No threshold is lower: what is less likely than not is never recognised, however many surer labels beside
+it make up for its mistakes. It binds strangers' experts too."""
 MAX_VALUES = 2**28  # of the tensor that is probed: 1 GB as float32
 
 T = TypeVar("T")
@@ -142,7 +145,9 @@ def _probe(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _calibration(raw: Mapping[str, Any]) -> Calibration:
-    threshold = raw["threshold"]
+    threshold = None if raw["threshold"] is None else _number(raw["threshold"])
+    if threshold is not None and threshold < FLOOR:
+        raise ValueError(f"calibration.threshold is {threshold}, at least {FLOOR} is needed")
     precision = _list(raw["precision"], lambda row: _list(row, _number))
     centre = _list(raw["centre"], _number)
     if [len(row) for row in precision] != [len(centre)] * 2 or len(centre) != 2:
@@ -150,7 +155,7 @@ def _calibration(raw: Mapping[str, Any]) -> Calibration:
     return Calibration(
         slope=_number(raw["slope"]),
         bias=_number(raw["bias"]),
-        threshold=None if threshold is None else _number(threshold),
+        threshold=threshold,
         centre=centre,
         precision=precision,
         distance=_number(raw["distance"]),

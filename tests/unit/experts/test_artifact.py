@@ -13,9 +13,8 @@ import pytest
 
 from hubbot.errors import ExpertError
 from hubbot.experts.artifact import describe, fingerprint, load, trained_on
-from hubbot.experts.calibrate import FLOOR
 from hubbot.experts.router import Router, shipped
-from hubbot.experts.schema import read
+from hubbot.experts.schema import FLOOR, read
 from hubbot.trees.fingerprint import Fingerprint, similarity
 from hubbot.weights.local import read_local
 
@@ -100,6 +99,7 @@ def test_the_fingerprint_is_the_roots() -> None:
         (lambda c: c["probe"].update(kind="os.system"), "unknown probe"),
         (lambda c: c["calibration"].update(slope=float("nan")), "not a finite number"),
         (lambda c: c["calibration"].update(centre=[1.0]), "not of shape"),
+        (lambda c: c["calibration"].update(threshold=0.3), "at least 0.5 is needed"),
         (lambda c: c["labels"].pop(), "do not fit its config"),
         (lambda c: c["tensors"][0].update(shape=[48, 47]), "do not fit its config"),
     ],

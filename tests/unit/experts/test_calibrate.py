@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbot.experts.calibrate import (
-    FLOOR,
     Geometry,
     calibrate,
     choose_threshold,
@@ -14,6 +13,7 @@ from hubbot.experts.calibrate import (
     distance,
     platt,
 )
+from hubbot.experts.schema import FLOOR
 
 
 def test_platt_finds_the_scale_of_overconfident_logits() -> None:
