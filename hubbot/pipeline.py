@@ -170,7 +170,8 @@ def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> S
     else:
         suggestion = _composed(bot, upload, reading, expert)
     bot.store.save_suggestion(suggestion)
-    return suggestion
+    first = before is None and suggestion.state is SuggestionState.DRAFT
+    return _recalled(bot, suggestion) if first and bot.manners.mode in ("review", "auto") else suggestion
 
 
 def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = False) -> Suggestion:
@@ -222,6 +223,19 @@ def settle(
     )
     bot.store.save_suggestion(settled)
     return settled
+
+
+def _recalled(bot: Bot, draft: Suggestion) -> Suggestion:
+    """A repo's first draft, or what became of it in a life that this database does not remember.
+
+    Asked before anything is opened, since a bot that forgot its pull requests would not count them.
+    """
+    try:
+        return open_pull_request(bot, settle(bot, draft, SuggestionState.OPENING), only_look=True)
+    except PASSING:
+        raise
+    except HubError as error:  # where discussions are switched off, for instance
+        return settle(bot, draft, SuggestionState.REFUSED, reason=error.message)
 
 
 def _composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> Suggestion:

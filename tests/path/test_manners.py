@@ -139,6 +139,25 @@ def test_an_owner_with_many_models_is_not_flooded(hub, tmp_path, sure):
     assert "the most is 2" in waiting[0].reason
 
 
+def test_a_bot_that_lost_its_memory_still_counts_what_it_opened(hub, tmp_path, sure):
+    """Its own pull requests are recognised before it opens another, whatever the order of the listing."""
+    for number, child in enumerate(sure[:4]):
+        upload(hub.repos, f"owner/model{number}", files_of(child))
+    manners = {"pulls_per_owner": 2, "fetch_threads": 1}
+    street = Neighbourhood(hub, tmp_path / "home", **manners)
+    street.comes_by()
+    opened = {f"owner/model{n}" for n in range(4) if pulls_of(street, n)}
+    assert len(opened) == 2
+    for repo in opened:  # now they are listed as the newest, and read last
+        hub.repos.commit(repo, {"notes.txt": b"touched"})
+    Neighbourhood(hub, tmp_path / "another home", **manners).comes_by()
+    assert {f"owner/model{n}" for n in range(4) if pulls_of(street, n)} == opened
+
+
+def pulls_of(street, number):
+    return [*street.api.get_repo_discussions(f"owner/model{number}", discussion_type="pull_request")]
+
+
 def test_a_bot_that_died_while_opening_finds_its_own(street):
     street.comes_by()
     with open_bot(settings_for(street.hub, street.home, **street.settings)) as bot:
