@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ import typer
 
 from hubbot.cli.console import AsJson, emit, out, percent, say, size, table
 from hubbot.cli.tally import Tally
-from hubbot.records import How, SuggestionState
+from hubbot.records import How, Reading, SuggestionState
 
 if TYPE_CHECKING:
     from hubbot.demo.run import Outcome
@@ -69,12 +70,13 @@ def _tell(outcome: Outcome) -> None:
     _tell_trees(outcome)
     say()
     share = c["bytes_read"] / max(1, c["bytes_stored"])
-    tensors = sum(len(r.tensors_read) for r in outcome.readings)
-    held = sum(r.stored_tensors for r in outcome.readings)
+    answers = [reading for reading in outcome.readings if not reading.abstention]
+    tensors = sum(len(reading.tensors_read) for reading in answers)
+    held = sum(reading.stored_tensors for reading in answers)
     say(f"{c['readings']} models were read:", style="bold")
     say(f"  {tensors} tensors out of {held} that their files hold,")
     say(f"  {size(c['bytes_read'])} out of {size(c['bytes_stored'])} ({share:.1%}), headers included")
-    _tell_readings(outcome)
+    _tell_readings(answers)
     say()
     say(f"{c['abstentions']} got no answer, each for a reason:", style="bold")
     table(
@@ -115,8 +117,7 @@ def _tell_trees(outcome: Outcome) -> None:
     table(columns, rows, empty="")
 
 
-def _tell_readings(outcome: Outcome, most: int = 12) -> None:
-    answers = [r for r in outcome.readings if not r.abstention]
+def _tell_readings(answers: Sequence[Reading], most: int = 12) -> None:
     rows = [
         (
             r.repo,
