@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbot.errors import StoreError, UsageError
+from hubbot.errors import StoreMissing, UsageError
 from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, Upload
 from hubbot.settings import Settings, load
 
@@ -210,10 +210,8 @@ def checks(settings: Settings) -> Mapping[str, Callable[[], str]]:
         try:
             with open_store(settings, read_only=True) as opened:
                 return f"{settings.database} at schema {opened.schema_version()}"
-        except StoreError as error:
-            if "no database yet" in error.message:
-                return f"{settings.database} is not there yet; the first poll makes it"
-            raise
+        except StoreMissing:
+            return f"{settings.database} is not there yet; the first poll makes it"
 
     def minds() -> str:
         return ", ".join(f"{info.name} for {info.tree}" for info in experts(settings)) or "none"
@@ -265,7 +263,5 @@ def open_library(database: str | None = None) -> Library:
     from hubbot.encoders.loading import load as load_encoder
     from hubbot.library import Library
 
-    if database and "://" not in database:
-        database = f"sqlite:///{database}"
     settings = load(database_url=database)
     return Library(open_store(settings, read_only=True), load_encoder, endpoint=settings.endpoint)

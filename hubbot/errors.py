@@ -22,7 +22,8 @@
     ├── EncoderError          a text encoder cannot be loaded
     ├── ZooError              a model zoo cannot be built or read
     ├── StoreError            the database cannot be used
-    │   └── StoreLocked       another bot owns it
+    │   ├── StoreLocked       another bot owns it
+    │   └── StoreMissing      it was to be read, and there is none yet
     └── EngineError           the worker that computes did not answer
 
 Every error carries its *where* (repo, file, tensor), a hint for the person who reads it, and a
@@ -215,6 +216,12 @@ class StoreLocked(StoreError):
     """Another bot owns this database."""
 
     code = "store-locked"
+
+
+class StoreMissing(StoreError):
+    """There is no database yet."""
+
+    code = "store-missing"
 
 
 class EngineError(HubbotError):

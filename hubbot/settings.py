@@ -34,7 +34,7 @@ class Settings:
     endpoint: str = _doc("the Hub's address", "https://huggingface.co")
     token: str = _doc("a Hub token; never printed", "", secret=True)
     home: str = _doc("folder for the database, the lock and fetched experts", "~/.local/share/hubbot")
-    database_url: str = _doc("SQLAlchemy address; empty: hubbot.db in the home folder", "")
+    database_url: str = _doc("a file or a SQLAlchemy address; empty: hubbot.db in the home folder", "")
     experts: str = _doc("folders or Hub repos of further experts, separated by commas", "")
     device: str = _doc("where probes run: auto, cpu, cuda or cuda:0", "auto")
     mode: str = _doc("what others may see: off, draft, review or auto", "draft")
@@ -78,7 +78,8 @@ class Settings:
     @property
     def database(self) -> str:
         """The SQLAlchemy address in force."""
-        return self.database_url or f"sqlite:///{self.home_path / 'hubbot.db'}"
+        place = self.database_url or str(self.home_path / "hubbot.db")
+        return place if "://" in place else f"sqlite:///{place}"
 
     @property
     def blocked(self) -> frozenset[str]:

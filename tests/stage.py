@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import sys
 from ast import literal_eval
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,27 @@ from hubbot.settings import Settings, load
 from hubbot.weights.local import read_metadata
 
 TOKEN = next(iter(TOKENS))
+
+
+HUBBOT = Path(sys.executable).parent / "hubbot"
+
+
+def clean_environ(**more: str) -> dict[str, str]:
+    """The environment without anything that its owner set for hubbot or for the Hub's client."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBOT_", "HF_"))}
+    return kept | more
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Does anybody listen there?"""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass(frozen=True)

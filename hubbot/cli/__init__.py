@@ -63,8 +63,6 @@ def given(
     ] = False,
 ) -> None:
     """Options that hold for every command."""
-    if database and "://" not in database:
-        database = f"sqlite:///{database}"
     overrides = {"endpoint": endpoint, "database_url": database}
     context.obj = Given(config, {name: value for name, value in overrides.items() if value})
     set_up(logging.DEBUG if debug else logging.WARNING)

@@ -52,7 +52,7 @@ def demo(
 def _open_space(database: Path, endpoint: str, port: int) -> None:
     say()
     say("the Space starts; stop it with Ctrl-C", style="bold")
-    command = [sys.executable, "-m", "space", "--database", f"sqlite:///{database}", "--port", str(port)]
+    command = [sys.executable, "-m", "space", "--database", str(database), "--port", str(port)]
     with subprocess.Popen(command, env={**os.environ, "HUBBOT_ENDPOINT": endpoint}) as space:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: space.terminate())

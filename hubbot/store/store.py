@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 
-from hubbot.errors import StoreError
+from hubbot.errors import StoreError, StoreMissing
 from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, SuggestionState, Upload
 from hubbot.store import commands, connection, counts, forest, lock, readings, schema, suggestions, uploads
 from hubbot.store.commands import Command
@@ -48,7 +48,7 @@ class Store:
         path = connection.database_path(url)
         if read_only:
             if not path.is_file():
-                raise StoreError("there is no database yet", file=str(path), hint="`hubbot poll` makes one")
+                raise StoreMissing("there is no database yet", file=str(path), hint="`hubbot poll` makes one")
             store = cls(path, connection.reading_engine(path), read_only=True)
         else:
             with _speaking(path):

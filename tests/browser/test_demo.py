@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
+from stage import HUBBOT, answers, free_port
 
 pytestmark = pytest.mark.browser
 
-HUBBOT = Path(sys.executable).parent / "hubbot"
 PATIENCE_S = 180
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_space_opens_and_finds_a_model_by_text(tmp_path: Path, chromium: Browser) -> None:

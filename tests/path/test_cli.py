@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from stage import TOKEN
-
-HUBBOT = Path(sys.executable).parent / "hubbot"
+from stage import HUBBOT, TOKEN, clean_environ
 
 
 def hubbot(*words: str, home: Path, endpoint: str = "http://127.0.0.1:9", **more: str):
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBOT_", "HF_"))}
-    environ |= {"HUBBOT_HOME": str(home), "HUBBOT_ENDPOINT": endpoint, "HUBBOT_TOKEN": TOKEN, **more}
+    environ = clean_environ(HUBBOT_HOME=str(home), HUBBOT_ENDPOINT=endpoint, HUBBOT_TOKEN=TOKEN, **more)
     environ |= {"HUBBOT_DEVICE": "cpu", "COLUMNS": "120", "HUBBOT_HTTP_RETRIES": "0"}
     return subprocess.run(
         [HUBBOT, *words], cwd=home, env=environ, capture_output=True, text=True, check=False, timeout=240

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,13 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
+from stage import HUBBOT, answers, clean_environ, free_port
 
 HUB_PORT, CDN_PORT = free_port(), free_port()
 README = (
@@ -34,24 +27,18 @@ SHELL = [
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def is_up(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory) -> Iterator[dict[str, str]]:
     """What each command printed, run in an empty folder by somebody who has set nothing."""
     folder = tmp_path_factory.mktemp("newcomer")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBOT_", "HF_"))}
-    environ = clean | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
+    environ = clean_environ(PATH=f"{HUBBOT.parent}:{os.environ['PATH']}", COLUMNS="120")
     said, servers = {}, []
     try:
         for line in [*SHELL, *PYTHON]:
             if line.endswith("&"):
                 command = line.removesuffix("&").split()
                 servers.append(subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL))
-                while not is_up(HUB_PORT):
+                while not answers(HUB_PORT):
                     assert servers[-1].poll() is None, f"{line} ended"
                     time.sleep(0.1)
                 continue

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stage import TOKEN, files_of, settings_for, upload
+from stage import HUBBOT, TOKEN, clean_environ, files_of, settings_for, upload
 
 from hubbot.app import open_store, order
 from hubbot.errors import HubbotError, StoreLocked
 
-HUBBOT = Path(sys.executable).parent / "hubbot"
-
 
 @contextmanager
 def running(home: Path, endpoint: str, **more: str) -> Iterator[subprocess.Popen[str]]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBOT_", "HF_"))}
-    environ |= {"HUBBOT_HOME": str(home), "HUBBOT_ENDPOINT": endpoint, "HUBBOT_TOKEN": TOKEN}
+    environ = clean_environ(HUBBOT_HOME=str(home), HUBBOT_ENDPOINT=endpoint, HUBBOT_TOKEN=TOKEN)
     environ |= {"HUBBOT_POLL_INTERVAL_S": "0.3", "HUBBOT_DEVICE": "cpu", **more}
     process = subprocess.Popen(
         [HUBBOT, "run"], env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -58,3 +58,9 @@ def test_a_token_is_never_printed():
 def test_lists_are_split():
     settings = load({"HUBBOT_BLOCKLIST": " spam-lab, a/b ,,"})
     assert settings.blocked == {"spam-lab", "a/b"}
+
+
+def test_a_database_is_a_file_or_an_address():
+    assert load({"HUBBOT_DATABASE_URL": "demo/hubbot.db"}).database == "sqlite:///demo/hubbot.db"
+    assert load({"HUBBOT_DATABASE_URL": "sqlite:////x.db"}).database == "sqlite:////x.db"
+    assert load({"HUBBOT_HOME": "/somewhere"}).database == "sqlite:////somewhere/hubbot.db"

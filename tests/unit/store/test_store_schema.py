@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from hubbot.errors import StoreError
+from hubbot.errors import StoreError, StoreMissing
 from hubbot.store import schema
 from hubbot.store.connection import migrating_engine, writing_engine
 from hubbot.store.store import Store
@@ -161,7 +161,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 
 
 def test_read_only_reads_never_writes_and_makes_nothing(url: str, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no database yet"):
+    with pytest.raises(StoreMissing, match="no database yet"):
         Store.open(url, read_only=True)
     assert list(tmp_path.iterdir()) == []
     with Store.open(url) as writer, Store.open(url, read_only=True) as reader:
