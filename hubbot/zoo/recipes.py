@@ -148,7 +148,7 @@ DIGITS = Recipe(
     schedules=("constant", "linear", "cosine"),
     declared=0.7,
     # `tiny` has all the files and hardly any training: for tests.
-    sizes={"tiny": Size(20, pace=0.02), "demo": Size(100), "bench": Size(300)},
+    sizes={"tiny": Size(20, pace=0.02), "demo": Size(100), "bench": Size(500)},
 )
 
 RECIPES = {recipe.name: recipe for recipe in (DIGITS,)}
