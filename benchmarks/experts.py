@@ -22,7 +22,8 @@ from pathlib import Path
 from hubbot.experts.schema import FLOOR
 from hubbot.experts.train import Schedule
 from hubbot.records import ExpertInfo
-from hubbot.training import build_zoo, train_expert
+from hubbot.training.experts import train_expert
+from hubbot.training.zoos import build_zoo
 from hubbot.zoo.recipes import named
 
 RECIPE = "digits"

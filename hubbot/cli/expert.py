@@ -63,7 +63,7 @@ def train(
     json: AsJson = False,
 ) -> None:
     """Train, calibrate and measure the expert of one tree."""
-    from hubbot.training import train_expert
+    from hubbot.training.experts import train_expert
 
     info = train_expert(zoo, root, out, name=name, progress=not json)
     emit(info) if json else say(f"{info.name} {info.version} reads {info.wanted[0].name}; it lies in {out}")
@@ -78,7 +78,7 @@ def evaluate(
     json: AsJson = False,
 ) -> None:
     """What an expert scores on a split of its zoo, beside the baselines."""
-    from hubbot.training import evaluate_expert
+    from hubbot.training.evaluate import evaluate_expert
 
     found = evaluate_expert(Path(_find(context, name).folder), zoo, split)
     if json:

@@ -20,7 +20,7 @@ def build(
     json: AsJson = False,
 ) -> None:
     """Build a zoo, or go on where an earlier build was stopped."""
-    from hubbot.training import build_zoo
+    from hubbot.training.zoos import build_zoo
 
     folder = out or Path("zoos") / recipe
     zoo = build_zoo(recipe, size, folder, progress=not json)
@@ -36,7 +36,7 @@ def slice_(
     json: AsJson = False,
 ) -> None:
     """Copy the roots and a few test children in several dtypes, as the demo ships them."""
-    from hubbot.training import slice_zoo
+    from hubbot.training.zoos import slice_zoo
 
     count = slice_zoo(zoo, out, per_root)
     emit({"models": count, "folder": str(out)}) if json else say(f"{count} models are in {out}")

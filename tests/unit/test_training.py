@@ -15,7 +15,10 @@ from hubbot.experts.baselines import BASELINES
 from hubbot.experts.router import shipped
 from hubbot.experts.schema import read
 from hubbot.experts.train import Schedule
-from hubbot.training import build_zoo, candidates, evaluate_expert, open_tree, train_expert
+from hubbot.training.evaluate import evaluate_expert
+from hubbot.training.experts import train_expert
+from hubbot.training.trees import candidates, open_tree
+from hubbot.training.zoos import build_zoo
 from hubbot.zoo.layout import Zoo
 from hubbot.zoo.recipes import DIGITS
 
