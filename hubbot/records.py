@@ -125,19 +125,29 @@ class RemoteFile:
     content_id: str
 
 
+class Kind(StrEnum):
+    """How a layer lies in a file."""
+
+    DENSE = "dense"
+    """As one tensor."""
+    LORA = "lora"
+    """As two, the factors of what an adapter adds to it; `hubbot.weights.pairs` knows their names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A tensor to read, or a few of its leading rows.
+    """A tensor to read, or a few of its leading rows; or a low-rank layer, which is two tensors.
 
     Args:
-        name: the tensor's full name in the file.
+        name: the tensor's full name in the file; of a low-rank layer, the name that its factors share.
         rows: how many rows along the first dimension, from the top; None for all.
-        shape: the full shape that the reader expects; None for any.
+        shape: the full shape that the reader expects, of a low-rank layer (d_H, d_W); None for any.
     """
 
     name: str
     rows: int | None = None
     shape: tuple[int, ...] | None = None
+    kind: Kind = Kind.DENSE
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ opened. A header is read once per Hub object and counted once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,7 +27,8 @@ from hubbot.errors import (
 from hubbot.hub.client import Hub
 from hubbot.hub.families import INDEX, weights_of
 from hubbot.hub.ranges import Meter, Place, Span, coalesced, read_span
-from hubbot.records import RemoteFile, Tensors, Upload, Wanted
+from hubbot.records import Kind, RemoteFile, Tensors, Upload, Wanted
+from hubbot.weights import pairs
 from hubbot.weights.dtypes import Floats, widen
 from hubbot.weights.header import PREFIX_BYTES, Header, TensorEntry, header_length, parse_header
 from hubbot.weights.shards import parse_index
@@ -104,22 +105,24 @@ def contents(hub: Hub, upload: Upload) -> Contents:
 
 
 def read(hub: Hub, upload: Upload, wanted: Sequence[Wanted]) -> Tensors:
-    """Named tensors, or their leading rows, as float32.
+    """Named tensors, or their leading rows, as float32, under the names that they have in the file.
 
-    Asked for one tensor twice, the call gives the more rows.
+    Asked for one tensor twice, the call gives the more rows; for a low-rank layer, both of its factors.
 
     Raises:
         TensorNotFound: a name that the files have not.
-        ShapeMismatch: a tensor of another shape than the one expected.
+        ShapeMismatch: a tensor of another shape than the one expected, or factors that do not fit together.
         UnsupportedDtype: a tensor that is not plain numbers.
         WeightsError: a tensor larger than the Hub object's limit; see also `contents`.
     """
     meter = Meter()
     family = _family(hub, upload, meter)
-    entries = _entries(hub, upload, family, [want.name for want in wanted], meter)
+    stored = [*_as_stored(upload.repo, wanted, *_names(hub, upload, family, meter))]
+    entries = _entries(hub, upload, family, [want.name for want in stored], meter)
+    _check_factors(upload.repo, wanted, entries)
     parts: dict[str, dict[str, TensorEntry]] = {}
     opened: dict[str, _Opened] = {}
-    for want in wanted:
+    for want in stored:
         source, entry = entries[want.name]
         path = source.place.file.path
         opened[path] = source
@@ -223,6 +226,38 @@ def _entries(
             raise TensorNotFound(why, repo=upload.repo, file=path, tensor=name)
         entries[name] = (opened[path], opened[path].header.tensors[name])
     return entries
+
+
+def _names(hub: Hub, upload: Upload, family: _Family, meter: Meter) -> tuple[str, Container[str]]:
+    """The file that says which tensors there are, and their names."""
+    if family.shard_of is not None:
+        return INDEX, family.shard_of
+    [file] = family.files.values()
+    return file.path, _open(hub, upload, file, meter).header.tensors
+
+
+def _as_stored(repo: str, wanted: Iterable[Wanted], file: str, names: Container[str]) -> Iterator[Wanted]:
+    """What is wanted, tensor by tensor: a low-rank layer is two, by the names that this file gives them."""
+    for want in wanted:
+        if want.kind is Kind.DENSE:
+            yield want
+            continue
+        found = pairs.pair(want.name, names)
+        if found is None:
+            raise TensorNotFound("it holds no factors of this layer", repo=repo, file=file, tensor=want.name)
+        yield from (Wanted(name) for name in found)
+
+
+def _check_factors(
+    repo: str, wanted: Iterable[Wanted], entries: Mapping[str, tuple[_Opened, TensorEntry]]
+) -> None:
+    """The shapes of factors say whether they fit together, before a byte of them is read."""
+    for want in wanted:
+        if want.kind is Kind.LORA and (names := pairs.pair(want.name, entries)):
+            A, B = (entries[name][1].shape for name in names)
+            if why := pairs.fault(want.name, want.shape, A, B):
+                file = entries[names[0]][0].place.file.path
+                raise ShapeMismatch(why, repo=repo, file=file, tensor=names[0])
 
 
 def _check_headers(hub: Hub, upload: Upload, opened: Iterable[_Opened]) -> None:

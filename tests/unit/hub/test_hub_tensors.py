@@ -28,7 +28,7 @@ from hubbot.hub.client import Hub
 from hubbot.hub.tensors import contents, read
 from hubbot.hub.uploads import one
 from hubbot.localhub.server import Server
-from hubbot.records import Upload, Wanted
+from hubbot.records import Kind, Upload, Wanted
 
 torch.set_num_threads(1)
 MODEL = "model.safetensors"
@@ -253,6 +253,85 @@ def test_an_adapter_is_read_under_its_own_name(server: Server, hub: Hub) -> None
     got = read(hub, upload(hub), [Wanted("a.lora_B.weight")])
     np.testing.assert_array_equal(got.values["a.lora_B.weight"], stored["a.lora_B.weight"].numpy())
     assert server.repos.get("o/m").downloads == 0
+
+
+LORA_FILES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors", MODEL)
+
+
+@pytest.mark.parametrize("file", LORA_FILES)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("blocks.0.to_k.lora_A.weight", "blocks.0.to_k.lora_B.weight"),
+        ("base_model.model.blocks.0.to_k.lora_A.weight", "base_model.model.blocks.0.to_k.lora_B.weight"),
+        ("transformer.blocks.0.to_k.lora_A.weight", "transformer.blocks.0.to_k.lora_B.weight"),
+        ("unet.blocks.0.to_k.lora.down.weight", "unet.blocks.0.to_k.lora.up.weight"),
+        ("blocks.0.to_k.lora.down.weight", "blocks.0.to_k.lora.up.weight"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["blocks.0.to_k", "unet.blocks.0.to_k"])
+def test_a_low_rank_layer_is_its_two_factors_whatever_they_are_called(
+    server: Server, hub: Hub, seen: Any, file: str, names: tuple[str, str], asked: str
+) -> None:
+    A, B = torch.randn(4, 96), torch.randn(64, 4)
+    others = {f"unet.other.{n:03}.lora.down.weight": torch.randn(64, 64) for n in range(40)}
+    put_files(server, {file: safetensors.torch.save({names[0]: A, names[1]: B, **others})})
+    got = read(hub, upload(hub, seen), [Wanted(asked, shape=(64, 96), kind=Kind.LORA)])
+    assert set(got.values) == set(names)
+    np.testing.assert_array_equal(got.values[names[0]], A.numpy())
+    np.testing.assert_array_equal(got.values[names[1]], B.numpy())
+    assert seen.sent(got.bytes_read)
+    assert got.bytes_stored == server.repos.file("o/m", file).size
+    assert got.bytes_read < 0.1 * got.bytes_stored
+    assert got.stored_tensors == 42
+    assert set(got.stored_dtypes.values()) == {"F32"}
+
+
+@pytest.mark.parametrize(
+    ("A", "B", "says"),
+    [
+        ((4, 96), (64, 5), r"\(4, 96\) and \(64, 5\) are not the shapes of two factors"),
+        ((4, 96, 1), (64, 4), "not the shapes of two factors"),
+        ((96,), (64,), "not the shapes of two factors"),
+        ((4, 90), (64, 4), r"its factors make \(64, 90\), \(64, 96\) is expected"),
+        ((257, 96), (64, 257), "its rank is 257"),
+        ((0, 96), (64, 0), "its rank is 0"),
+    ],
+)
+def test_factors_that_do_not_fit_are_not_fetched(
+    server: Server, hub: Hub, seen: Any, A: tuple[int, ...], B: tuple[int, ...], says: str
+) -> None:
+    big = {f"z.{n}": torch.zeros(64, 64) for n in range(64)}
+    stored = {"a.k.lora_A.weight": torch.zeros(A), "a.k.lora_B.weight": torch.zeros(B), **big}
+    put_files(server, {"adapter_model.safetensors": safetensors.torch.save(stored)})
+    ours = upload(hub)
+    contents(hub, ours)
+    seen.clear()
+    where = r"o/m: adapter_model\.safetensors: a\.k\.lora_A\.weight: .*"
+    with pytest.raises(ShapeMismatch, match=where + says):
+        read(hub, ours, [Wanted("a.k", shape=(64, 96), kind=Kind.LORA)])
+    assert not seen.on_cdn()
+
+
+@pytest.mark.parametrize("there", [(), ("a.k.lora_A.weight",), ("a.k.lora_B.weight", "a.k.lora.down.weight")])
+def test_a_layer_without_its_factors(server: Server, hub: Hub, there: tuple[str, ...]) -> None:
+    stored = {name: torch.zeros(4, 4) for name in (*there, "a.k")}
+    put_files(server, {"adapter_model.safetensors": safetensors.torch.save(stored)})
+    with pytest.raises(TensorNotFound, match=r"o/m: adapter_model\.safetensors: a\.k: it holds no factors"):
+        read(hub, upload(hub), [Wanted("a.k", kind=Kind.LORA)])
+
+
+def test_factors_in_two_shards(server: Server, hub: Hub) -> None:
+    parts = {"lora_A": torch.randn(4, 8), "lora_B": torch.randn(8, 4)}
+    weight_map = {f"a.k.{factor}.weight": f"model-{factor}.safetensors" for factor in parts}
+    files = {weight_map[name]: safetensors.torch.save({name: parts[name[4:-7]]}) for name in weight_map} | {
+        "model.safetensors.index.json": json.dumps({"weight_map": weight_map}).encode()
+    }
+    put_files(server, files)
+    got = read(hub, upload(hub), [Wanted("transformer.a.k", shape=(8, 8), kind=Kind.LORA)])
+    for factor, value in parts.items():
+        np.testing.assert_array_equal(got.values[f"a.k.{factor}.weight"], value.numpy())
+    assert len(got.files) == 2
 
 
 # --- what cannot be read ----------------------------------------------------------------------
