@@ -255,6 +255,8 @@ class ExpertInfo:
         wanted: the tensors that a reading needs.
         labels: in the order of the head.
         text_encoder: schemed name, e.g. `sentence:all-MiniLM-L6-v2`.
+        head: `labels`, of which a model has any number, or `text`, of which it is one: see `TextHead`.
+        prompt: what a text is put into, in place of `{}`, before a text head meets it.
         trained_on: what it learned from, for people.
         datasets: Hub dataset ids it was trained on; empty where the data has none.
         scores: name to value, its own, measured on the test split.
@@ -272,10 +274,35 @@ class ExpertInfo:
     datasets: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     baselines: Mapping[str, float] = field(default_factory=dict)
+    head: str = "labels"
+    prompt: str = "{}"
 
     @property
     def tree(self) -> str:
         return self.roots[0]
+
+    @property
+    def reads_adapters(self) -> bool:
+        """Whether it reads low-rank factors, and so adapters and not whole models."""
+        return any(want.kind is Kind.LORA for want in self.wanted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextHead:
+    """How a text meets the embeddings of an expert: by cosine with g(t) = W t + b (ProbeX, arXiv 2410.13569).
+
+    Letters: r_T the expert's space, d_text the text encoder's, k the labels.
+
+    Args:
+        W, b: (r_T, d_text) and (r_T,).
+        vocabulary: embeddings of the labels' texts in their prompt, (k, d_text).
+        scale: a text's calibrated logit is this times the cosine.
+    """
+
+    W: Floats
+    b: Floats
+    vocabulary: Floats
+    scale: float
 
 
 # --- suggest ----------------------------------------------------------------------------------

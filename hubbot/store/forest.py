@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from hubbot.records import Evidence, ExpertInfo, How, Label, Placement, Source, Wanted
+from hubbot.records import Evidence, ExpertInfo, How, Kind, Label, Placement, Source, TextHead, Wanted
+from hubbot.store import heads
 from hubbot.store.tables import ExpertRow, PlacementRow, ReadingRow, TreeRow
 
 
@@ -83,7 +84,7 @@ def trees(session: Session) -> list[Tree]:
     return sorted(rows, key=lambda tree: (-tree.members, tree.root))
 
 
-def save_expert(session: Session, info: ExpertInfo) -> None:
+def save_expert(session: Session, info: ExpertInfo, head: TextHead | None) -> None:
     ensure_tree(session, info.tree, info.roots)
     known = session.get(ExpertRow, (info.name, info.version))
     session.merge(
@@ -93,6 +94,7 @@ def save_expert(session: Session, info: ExpertInfo) -> None:
             tree=info.tree,
             info=asdict(info),
             saved_at=known.saved_at if known else datetime.now(UTC),
+            text_head=heads.packed(head) if head else None,
         )
     )
 
@@ -101,6 +103,13 @@ def experts(session: Session) -> list[ExpertInfo]:
     """Every version ever saved, in the order in which they came."""
     query = select(ExpertRow).order_by(ExpertRow.saved_at, ExpertRow.name, ExpertRow.version)
     return [_expert(row.info) for row in session.scalars(query)]
+
+
+def text_head(session: Session, name: str, version: str) -> TextHead | None:
+    packed = session.scalar(
+        select(ExpertRow.text_head).where(ExpertRow.name == name, ExpertRow.version == version)
+    )
+    return heads.unpacked(packed) if packed else None
 
 
 def _tally(session: Session, query: Any) -> dict[str, Any]:
@@ -127,7 +136,12 @@ def _expert(info: Mapping[str, Any]) -> ExpertInfo:
     values["datasets"] = tuple(values["datasets"])
     values["labels"] = tuple(Label(**label) for label in values["labels"])
     values["wanted"] = tuple(
-        Wanted(item["name"], item["rows"], None if item["shape"] is None else tuple(item["shape"]))
+        Wanted(
+            item["name"],
+            item["rows"],
+            None if item["shape"] is None else tuple(item["shape"]),
+            Kind(item.get("kind", Kind.DENSE)),
+        )
         for item in values["wanted"]
     )
     return ExpertInfo(**values)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 
 from hubbot.errors import StoreError, StoreMissing
-from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, SuggestionState, Upload
+from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, SuggestionState, TextHead, Upload
 from hubbot.store import commands, connection, counts, forest, lock, readings, schema, suggestions, uploads
 from hubbot.store.commands import Command
 from hubbot.store.forest import Tree
@@ -156,8 +156,12 @@ class Store:
     def tree_members(self, root: str) -> list[Placement]:
         return self._read(forest.members, root)
 
-    def save_expert(self, info: ExpertInfo) -> None:
-        self._write(forest.save_expert, info)
+    def save_expert(self, info: ExpertInfo, head: TextHead | None = None) -> None:
+        """With its text head, if it has one, so that a search needs no expert's folder."""
+        self._write(forest.save_expert, info, head)
+
+    def text_head(self, name: str, version: str) -> TextHead | None:
+        return self._read(forest.text_head, name, version)
 
     def experts(self) -> list[ExpertInfo]:
         return self._read(forest.experts)

@@ -124,7 +124,7 @@ class PlacementRow(Base):
 
 
 class ExpertRow(Base):
-    """One version of an expert; `info` is all of its ExpertInfo."""
+    """One version of an expert; `info` is all of its ExpertInfo, `text_head` as `store.heads` packs it."""
 
     __tablename__ = "experts"
 
@@ -133,6 +133,7 @@ class ExpertRow(Base):
     tree: Mapped[str] = mapped_column(ForeignKey("trees.root"), index=True)
     info: Mapped[dict[str, Any]]
     saved_at: Mapped[datetime]
+    text_head: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
 
 
 class ReadingRow(Base):

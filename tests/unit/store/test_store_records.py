@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 
 from hubbot.errors import StoreError
@@ -16,6 +17,7 @@ from hubbot.records import (
     Evidence,
     ExpertInfo,
     How,
+    Kind,
     Label,
     Placement,
     Prediction,
@@ -23,6 +25,7 @@ from hubbot.records import (
     Source,
     Suggestion,
     SuggestionState,
+    TextHead,
     Upload,
     Wanted,
 )
@@ -101,10 +104,39 @@ def test_every_record_comes_back_as_it_went(store: Store) -> None:
     assert store.upload("no/body") is store.placement("no/body") is store.reading("no/body") is None
 
 
+def test_a_text_head_comes_back_beside_its_expert(store: Store) -> None:
+    factors = Wanted("blocks.3.to_k", None, (64, 96), Kind.LORA)
+    expert = replace(EXPERT, wanted=(factors,), head="text", prompt="a photo of a {}")
+    random = np.random.default_rng(0)
+    W, vocabulary = (random.normal(size=shape).astype(np.float32) for shape in ((3, 5), (2, 5)))
+    store.save_expert(expert, TextHead(W, W[:, 0], vocabulary.astype(np.float64), 12.5))
+    assert store.experts() == [expert]
+    assert store.experts()[0].reads_adapters
+    head = store.text_head(expert.name, expert.version)
+    assert head is not None
+    for kept, given in ((head.W, W), (head.b, W[:, 0]), (head.vocabulary, vocabulary)):
+        np.testing.assert_array_equal(kept, given)
+        assert kept.dtype == np.float32
+    assert head.scale == 12.5
+    store.save_expert(EXPERT)
+    assert store.text_head(EXPERT.name, EXPERT.version) is None
+    assert store.text_head("no", "body") is None
+
+
+def test_a_text_head_that_is_none_is_told(store: Store) -> None:
+    store.save_expert(EXPERT)
+    with closing(sqlite3.connect(store.path)) as broken, broken:
+        broken.execute("UPDATE experts SET text_head = x'00112233'")
+    with pytest.raises(StoreError, match="a text head cannot be read"):
+        store.text_head(EXPERT.name, EXPERT.version)
+
+
 def test_an_expert_saved_before_baselines_stood_apart_is_read_back(store: Store) -> None:
     store.save_expert(EXPERT)
     with closing(sqlite3.connect(store.path)) as old, old:
-        old.execute("UPDATE experts SET info = json_remove(info, '$.baselines')")
+        old.execute(
+            "UPDATE experts SET info = json_remove(info, '$.baselines', '$.head', '$.wanted[0].kind')"
+        )
     assert store.experts() == [replace(EXPERT, baselines={})]
 
 
