@@ -1,15 +1,18 @@
-"""A few whole files of a repo on this disk: how an expert that lies on the Hub gets here."""
+"""A few whole files of a repo on this disk: how an expert, or the index of a zoo, gets here from the Hub."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import DatasetInfo, ModelInfo
 
 from hubbot.errors import HubError, RepoNotFound
 from hubbot.hub.client import Hub
 
 MAX_BYTES = 500_000_000
-"""An expert has a few megabytes; nobody's repo may fill the disk."""
+"""An expert has a few megabytes, an index less; nobody's repo may fill the disk."""
 
 
 def snapshot(hub: Hub, repo: str, names: Sequence[str], cache: Path) -> Path:
@@ -20,19 +23,42 @@ def snapshot(hub: Hub, repo: str, names: Sequence[str], cache: Path) -> Path:
         cache: where snapshots are kept, in huggingface_hub's layout.
 
     Raises:
+        RepoNotFound: no such repo, or it has none of them.
+        HubError: it cannot be had, or is too large.
+    """
+    folder, found = files(hub, repo, lambda path: path in names, cache)
+    if not found:
+        raise RepoNotFound(f"has none of {', '.join(names)}", repo=repo)
+    return folder
+
+
+def files(
+    hub: Hub,
+    repo: str,
+    wanted: Callable[[str], bool],
+    cache: Path,
+    kind: Literal["model", "dataset"] = "model",
+) -> tuple[Path, tuple[str, ...]]:
+    """The files of a repo's head whose paths are wanted: the folder that holds them, and their paths.
+
+    Raises:
         RepoNotFound: no such repo.
         HubError: it cannot be had, or is too large.
     """
-    info = hub.reading(lambda: hub.api.model_info(repo, files_metadata=True), repo=repo)
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if file.rfilename in names}
-    if not sizes:
-        raise RepoNotFound(f"has none of {', '.join(names)}", repo=repo)
+    about = hub.api.dataset_info if kind == "dataset" else hub.api.model_info
+    info: ModelInfo | DatasetInfo = hub.reading(lambda: about(repo, files_metadata=True), repo=repo)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if wanted(file.rfilename)}
     if sum(sizes.values()) > MAX_BYTES:
         raise HubError(f"{sum(sizes.values())} bytes are not fetched, limit {MAX_BYTES}", repo=repo)
     fetched = hub.reading(
         lambda: hub.api.snapshot_download(
-            repo, revision=info.sha, allow_patterns=list(sizes), cache_dir=cache
+            repo, repo_type=kind, revision=info.sha, allow_patterns=[*map(_exactly, sizes)], cache_dir=cache
         ),
         repo=repo,
     )
-    return Path(fetched)
+    return Path(fetched), tuple(sorted(sizes))
+
+
+def _exactly(path: str) -> str:
+    """A path as a pattern that matches nothing else."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)

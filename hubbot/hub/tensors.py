@@ -84,8 +84,11 @@ class _Opened:
         return Span(start, start + len(self.rest))
 
 
-def contents(hub: Hub, upload: Upload) -> Contents:
+def contents(hub: Hub, upload: Upload, file: RemoteFile | None = None) -> Contents:
     """The files, shapes and dtypes of an upload's weights.
+
+    Args:
+        file: the one file to look into, in a repo that bundles many models; see `listed`.
 
     Raises:
         AccessDenied: the repo is gated, private or disabled; no file of it was asked for.
@@ -94,7 +97,7 @@ def contents(hub: Hub, upload: Upload) -> Contents:
         HubError: the Hub did not give them.
     """
     meter = Meter()
-    family = _family(hub, upload, meter)
+    family = _family(hub, upload, meter, file)
     entries = _entries(hub, upload, family, None, meter)
     return Contents(
         files=tuple(family.files.values()),
@@ -104,10 +107,13 @@ def contents(hub: Hub, upload: Upload) -> Contents:
     )
 
 
-def read(hub: Hub, upload: Upload, wanted: Sequence[Wanted]) -> Tensors:
+def read(hub: Hub, upload: Upload, wanted: Sequence[Wanted], file: RemoteFile | None = None) -> Tensors:
     """Named tensors, or their leading rows, as float32, under the names that they have in the file.
 
     Asked for one tensor twice, the call gives the more rows; for a low-rank layer, both of its factors.
+
+    Args:
+        file: the one file to read from, in a repo that bundles many models; see `listed`.
 
     Raises:
         TensorNotFound: a name that the files have not.
@@ -116,7 +122,7 @@ def read(hub: Hub, upload: Upload, wanted: Sequence[Wanted]) -> Tensors:
         WeightsError: a tensor larger than the Hub object's limit; see also `contents`.
     """
     meter = Meter()
-    family = _family(hub, upload, meter)
+    family = _family(hub, upload, meter, file)
     stored = [*_as_stored(upload.repo, wanted, *_names(hub, upload, family, meter))]
     entries = _entries(hub, upload, family, [want.name for want in stored], meter)
     _check_factors(upload.repo, wanted, entries)
@@ -145,13 +151,39 @@ def read(hub: Hub, upload: Upload, wanted: Sequence[Wanted]) -> Tensors:
     )
 
 
+def notes(hub: Hub, upload: Upload, file: RemoteFile) -> Mapping[str, str]:
+    """What a file's header says of its model (`__metadata__`). For training: a reading never looks at it.
+
+    Raises:
+        HubError, WeightsError: see `contents`.
+    """
+    return _open(hub, upload, file, Meter()).header.metadata
+
+
+def listed(hub: Hub, upload: Upload, paths: Sequence[str]) -> dict[str, RemoteFile]:
+    """Size and content id of files at the upload's commit; those that it has not are left out.
+
+    Raises:
+        HubError: the Hub did not give them.
+    """
+    found: dict[str, RemoteFile] = {}
+    for at in range(0, len(paths), PATHS_PER_REQUEST):
+        some = list(paths[at : at + PATHS_PER_REQUEST])
+        ask = partial(hub.api.get_paths_info, upload.repo, some, revision=upload.commit)
+        infos = hub.reading(ask, repo=upload.repo)
+        found |= {info.path: _remote_file(upload.repo, info) for info in infos if isinstance(info, RepoFile)}
+    return found
+
+
 # --- which files, and what they hold ----------------------------------------------------------
 
 
-def _family(hub: Hub, upload: Upload, meter: Meter) -> _Family:
+def _family(hub: Hub, upload: Upload, meter: Meter, file: RemoteFile | None) -> _Family:
     for state in ("gated", "private", "disabled"):
         if getattr(upload, state):
             raise AccessDenied(f"the repo is {state} and left alone", repo=upload.repo)
+    if file is not None:
+        return _Family({file.path: file}, None)
     key = (upload.repo, upload.commit)
     known: _Family | None = hub.cache.get(key)
     if known is None:
@@ -177,13 +209,8 @@ def _find_family(hub: Hub, upload: Upload, meter: Meter) -> _Family:
 
 
 def _listed(hub: Hub, upload: Upload, paths: list[str]) -> dict[str, RemoteFile]:
-    """Size and content id of files at the upload's commit."""
-    found: dict[str, RemoteFile] = {}
-    for at in range(0, len(paths), PATHS_PER_REQUEST):
-        some = paths[at : at + PATHS_PER_REQUEST]
-        ask = partial(hub.api.get_paths_info, upload.repo, some, revision=upload.commit)
-        infos = hub.reading(ask, repo=upload.repo)
-        found |= {info.path: _remote_file(upload.repo, info) for info in infos if isinstance(info, RepoFile)}
+    """The same; all of them must be there."""
+    found = listed(hub, upload, paths)
     for path in paths:
         if path not in found:
             raise RepoNotFound("the repo has no such file at its commit", repo=upload.repo, file=path)
@@ -280,15 +307,29 @@ def _open(hub: Hub, upload: Upload, file: RemoteFile, meter: Meter) -> _Opened:
 
 def _open_anew(hub: Hub, place: Place, meter: Meter) -> _Opened:
     repo, file, size = place.repo, place.file.path, place.file.size
-    # Small beside the file, since the bot is to read little of it; 97% of headers fit in 100 kB.
-    guess = min(size, 100_000, max(4_096, size // 32))
+    guess = min(size, _likely_header(hub, place))
     head = read_span(hub, place, Span(0, guess), meter)
     length = header_length(head, file_size=size, limit=hub.max_header_bytes, repo=repo, file=file)
     end = PREFIX_BYTES + length
     if end > guess:
         head += read_span(hub, place, Span(guess, end), meter)
     header = parse_header(head[PREFIX_BYTES:end], file_size=size, repo=repo, file=file)
+    hub.cache.put(_kin(place), end, cost=100)
     return _Opened(place, header, head[end:])
+
+
+def _likely_header(hub: Hub, place: Place) -> int:
+    """Bytes that should hold the header: what the last file of its kind took and a little more."""
+    last: int | None = hub.cache.get(_kin(place))
+    if last is not None:
+        return last + 256  # hyper-parameters are spelled in it, some longer than others
+    # Small beside the file, since the bot is to read little of it; 97% of headers fit in 100 kB.
+    return min(100_000, max(4_096, place.file.size // 32))
+
+
+def _kin(place: Place) -> tuple[str, str, int]:
+    """An owner's files of one name and about one size mostly hold models of one architecture."""
+    return place.repo.partition("/")[0], place.file.path.rpartition("/")[2], place.file.size.bit_length()
 
 
 # --- bytes ------------------------------------------------------------------------------------

@@ -67,19 +67,23 @@ def recent(hub: Hub, *, since: datetime | None, limit: int | None = None) -> Ite
     Raises:
         HubError: the listing cannot be had. A malformed entry is skipped with a warning in the log.
     """
-    seen: set[str] = set()
-    for page in _pages(hub, PAGE if limit is None else min(PAGE, limit)):
-        named = {_name(entry): entry for entry in reversed(page)}
-        fresh = [entry for name, entry in reversed(named.items()) if name not in seen]
-        seen |= named.keys()
-        if not fresh:
-            return  # pages that bring nothing new may go on for ever
-        for upload in _uploads(fresh):
-            if since is not None and upload.modified_at < since:
-                return
-            if limit is not None and limit <= 0:
-                return
-            limit = None if limit is None else limit - 1
+    for upload in _listed(hub, PAGE if limit is None else min(PAGE, limit)):
+        if since is not None and upload.modified_at < since:
+            return
+        if limit is not None and limit <= 0:
+            return
+        limit = None if limit is None else limit - 1
+        yield upload
+
+
+def of_owner(hub: Hub, owner: str, prefix: str) -> Iterator[Upload]:
+    """All repos of one owner whose name begins with `prefix`, each once.
+
+    Raises:
+        HubError: as in `recent`.
+    """
+    for upload in _listed(hub, PAGE, author=owner, search=prefix):
+        if upload.repo.startswith(f"{owner}/{prefix}"):  # the Hub's search is freer than that
             yield upload
 
 
@@ -117,9 +121,21 @@ def is_repo_name(text: str) -> bool:
     return _REPO.fullmatch(text) is not None
 
 
-def _pages(hub: Hub, size: int) -> Iterator[list[Any]]:
+def _listed(hub: Hub, size: int, **among: str) -> Iterator[Upload]:
+    """The listing as uploads, each repo once."""
+    seen: set[str] = set()
+    for page in _pages(hub, size, among):
+        named = {_name(entry): entry for entry in reversed(page)}
+        fresh = [entry for name, entry in reversed(named.items()) if name not in seen]
+        seen |= named.keys()
+        if not fresh:
+            return  # pages that bring nothing new may go on for ever
+        yield from _uploads(fresh)
+
+
+def _pages(hub: Hub, size: int, among: Mapping[str, str]) -> Iterator[list[Any]]:
     address: str | None = "/api/models"
-    asked: dict[str, Any] = {"sort": "lastModified", "limit": size, "expand": FIELDS}
+    asked: dict[str, Any] = {"sort": "lastModified", "limit": size, "expand": FIELDS, **among}
     while address is not None:
         try:
             page, following = hub.json(address, params=asked)
