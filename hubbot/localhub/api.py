@@ -280,6 +280,14 @@ def auth_check(request: Request) -> JSONResponse:
     return JSONResponse({})
 
 
+DATASET = "/api/datasets/{owner}/{name}"
+DATASET_ROUTES: list[BaseRoute] = [
+    Route(DATASET, model_info),
+    Route(DATASET + "/revision/{rest:path}", model_info),
+    Route(DATASET + "/tree/{rest:path}", tree),
+    Route(DATASET + "/paths-info/{rest:path}", paths_info, methods=["POST"]),
+]
+"""Datasets can be read; they are put there by `Server.datasets`."""
 ROUTES: list[BaseRoute] = [
     Route("/api/models", list_models),
     Route("/api/models-tags-by-type", tags_by_type),

@@ -73,11 +73,15 @@ class Commit:
 
 
 class Repos:
-    """All repos under one folder. Several objects, also in several processes, may share the folder."""
+    """All repos under one folder. Several objects, also in several processes, may share the folder.
 
-    def __init__(self, folder: Path | str) -> None:
+    Args:
+        blobs: where contents are kept, if not in the folder itself.
+    """
+
+    def __init__(self, folder: Path | str, blobs: Blobs | None = None) -> None:
         self.folder = Path(folder)
-        self.blobs = Blobs(self.folder / "blobs")
+        self.blobs = blobs or Blobs(self.folder / "blobs")
         (self.folder / "repos").mkdir(parents=True, exist_ok=True)
         self._threads = threading.RLock()
         self._depth = 0

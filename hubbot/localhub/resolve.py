@@ -31,7 +31,7 @@ _COUNTED = frozenset(
 
 
 def resolve(request: Request) -> Response:
-    """`GET|HEAD /{id}/resolve/{rev}/{path}`."""
+    """`GET|HEAD [/datasets]/{id}/resolve/{rev}/{path}`."""
     hub, repo = wire.parts(request), wire.readable(request)
     hub.access.check_download(wire.user(request), repo)
     revision, path = wire.revision_and_path(request, "resolve")
@@ -42,14 +42,14 @@ def resolve(request: Request) -> Response:
     etag = f'"{file.etag}"'
     headers = {"X-Repo-Commit": sha, "ETag": etag, "X-Linked-Size": str(file.size), "X-Linked-ETag": etag}
     if not file.lfs:
-        cached = f"/api/resolve-cache/models/{repo.id}/{sha}/{quote(path)}"
+        cached = f"/api/resolve-cache/{hub.kind}/{repo.id}/{sha}/{quote(path)}"
         return Response(status_code=307, headers={**headers, "Location": cached})
     location = hub.cdn_url(request, "GET", file.blob, size=file.size, name=path.rsplit("/", 1)[-1])
     return Response(status_code=302, headers={**headers, "Location": location})
 
 
 def cached(request: Request) -> Response:
-    """`GET|HEAD /api/resolve-cache/models/{id}/{commit}/{path}`: a small file, whole or a range of it."""
+    """`GET|HEAD /api/resolve-cache/{kind}/{id}/{commit}/{path}`: a small file, whole or a range of it."""
     hub, repo = wire.parts(request), wire.readable(request)
     hub.access.check_download(wire.user(request), repo)
     sha, path = request.path_params["sha"], request.path_params["rest"]
@@ -96,6 +96,10 @@ def _permitted(request: Request) -> str:
 ROUTES: list[BaseRoute] = [
     Route("/api/resolve-cache/models/{owner}/{name}/{sha}/{rest:path}", cached),
     Route("/{owner}/{name}/resolve/{rest:path}", resolve),
+]
+DATASET_ROUTES: list[BaseRoute] = [
+    Route("/api/resolve-cache/datasets/{owner}/{name}/{sha}/{rest:path}", cached),
+    Route("/datasets/{owner}/{name}/resolve/{rest:path}", resolve),
 ]
 CDN_ROUTES: list[BaseRoute] = [
     Route("/blobs/{sha256}", fetch),

@@ -49,6 +49,8 @@ class Exchange(NamedTuple):
 class Server:
     """A Hub on loopback, running in a thread for as long as the `with` block lasts.
 
+    Models are its `repos`, as on the Hub; `datasets` can be read over the wire and are put there directly.
+
     Args:
         folder: where its repos lie; made if missing, found again after a restart.
         port: 0 for any free one; the same for `cdn_port`, which serves large files as another host.
@@ -75,6 +77,7 @@ class Server:
         admin: bool = False,
     ) -> None:
         self.repos = Repos(folder)
+        self.datasets = Repos(self.repos.folder / "datasets", self.repos.blobs)
         self.talks = Talks(self.repos)
         self.access = Access(self.repos.folder, tokens)
         self.faults = faults or Faults()
@@ -85,13 +88,10 @@ class Server:
     def __enter__(self) -> Server:
         sockets = [_listen(self._host, port) for port in (self._port, self._cdn_port)]
         self._port, self._cdn_port = (sock.getsockname()[1] for sock in sockets)
-        deriver = Deriver(self.repos)
-        describer = Describer(self.repos, deriver)
-        parts = wire.Parts(
-            self.repos, self.talks, self.access, deriver, describer, self._signer, self._cdn_port
-        )
+        parts = {kind: self._parts(kind) for kind in ("models", "datasets")}
+        data_routes = [*api.DATASET_ROUTES, *resolve.DATASET_ROUTES]
         # The routes that take any owner/name come last.
-        hub_routes = [*writing.ROUTES, *community.ROUTES, *api.ROUTES, *resolve.ROUTES]
+        hub_routes = [*data_routes, *writing.ROUTES, *community.ROUTES, *api.ROUTES, *resolve.ROUTES]
         admin = (
             [Route("/admin/faults", self._switch_faults, methods=["POST", "DELETE"])] if self._admin else []
         )
@@ -122,7 +122,15 @@ class Server:
     def cdn_endpoint(self) -> str:
         return f"http://{self._host}:{self._cdn_port}"
 
-    def _app(self, routes: list[BaseRoute], parts: wire.Parts, port: int) -> ASGIApp:
+    def _parts(self, kind: str) -> wire.Parts:
+        repos = self.repos if kind == "models" else self.datasets
+        deriver = Deriver(repos)
+        describer = Describer(repos, deriver)
+        return wire.Parts(
+            repos, self.talks, self.access, deriver, describer, self._signer, self._cdn_port, kind
+        )
+
+    def _app(self, routes: list[BaseRoute], parts: Mapping[str, wire.Parts], port: int) -> ASGIApp:
         app = Starlette(routes=routes, exception_handlers={Refused: wire.refuse})
         app.router.redirect_slashes = False
         app.state.parts = parts

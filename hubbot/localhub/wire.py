@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -19,9 +20,13 @@ from hubbot.localhub.signing import Signer
 from hubbot.localhub.talks import Talks
 
 
+_OF_DATASETS = re.compile(r"/(api/)?(resolve-cache/)?datasets/")
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a route may need. `cdn_port` is where large files are fetched and put."""
+    """Everything that a route may need. `cdn_port` is where large files are fetched and put, `kind` what the
+    repos are: models or datasets."""
 
     repos: Repos
     talks: Talks
@@ -30,6 +35,7 @@ class Parts:
     describer: Describer
     signer: Signer
     cdn_port: int
+    kind: str = "models"
 
     def cdn_url(self, request: Request, method: str, sha256: str, *, size: int, name: str = "") -> str:
         """A signed address on the CDN's port of the host that the client reached us by."""
@@ -39,7 +45,9 @@ class Parts:
 
 
 def parts(request: Request) -> Parts:
-    found: Parts = request.app.state.parts
+    """The parts that the address speaks of: those of the models, or of the datasets."""
+    kind = "datasets" if _OF_DATASETS.match(request.scope["path"]) else "models"
+    found: Parts = request.app.state.parts[kind]
     return found
 
 
