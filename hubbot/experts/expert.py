@@ -12,7 +12,8 @@ from torch import Tensor
 
 from hubbot.errors import ExpertError, ShapeMismatch, TensorNotFound
 from hubbot.experts.calibrate import Geometry, distance
-from hubbot.experts.probe import KINDS, VIEWS, Probe, Sizes, matrix_shape
+from hubbot.experts.matrices import Dense
+from hubbot.experts.probe import KINDS, VIEWS, Head, Probe, Sizes, matrix_shape
 from hubbot.experts.schema import Config
 from hubbot.records import Abstention, ExpertInfo, Prediction, Reading, Tensors
 
@@ -35,11 +36,15 @@ class Expert:
                 name.removeprefix("probe."): t for name, t in weights.items() if name.startswith("probe.")
             }
             self.probe.load_state_dict(state)
-            origin = weights["origin"].reshape(self.probe.shape).to(self.device, torch.float64)
+            origin = (
+                weights["origin"]
+                .reshape(self.probe.shapes[config.wanted.name])
+                .to(self.device, torch.float64)
+            )
         except (KeyError, RuntimeError) as error:
             raise ExpertError(f"its weights do not fit its config: {error}", file=info.folder) from error
         self.probe.to(self.device, torch.float64).eval()
-        self.geometry = Geometry(origin, self.probe.mean)
+        self.geometry = Geometry(origin, self.probe.centre(config.wanted.name))
 
     def consult(self, batch: Sequence[Tensors]) -> list[Reading]:
         """Read each upload's weights. One that cannot be read gets an abstention and disturbs no other.
@@ -77,9 +82,9 @@ class Expert:
         ]
         X = torch.stack(matrices).to(self.device)  # (n, d_H, d_W)
         calibration = self.config.calibration
-        encoding = self.probe.encode(X)  # (n, r_T)
+        encoding = self.probe.encode({name: Dense(X)})  # (n, r_T)
         probability = torch.sigmoid(
-            calibration.slope * self.probe.head(encoding) + calibration.bias
+            calibration.slope * self.probe.score(encoding) + calibration.bias
         )  # (n, k)
         far = distance(
             self.geometry.features(X),
@@ -146,4 +151,5 @@ def _build_probe(config: Config, folder: str) -> Probe:
     if kind not in KINDS or told["view"] not in VIEWS:
         why = f"unknown probe {kind!r} or view {told['view']!r}"
         raise ExpertError(why, file=folder, hint="a newer hubbot may know it")
-    return KINDS[kind](matrix_shape(config.wanted.shape or ()), len(config.labels), Sizes(**told))
+    shapes = {config.wanted.name: matrix_shape(config.wanted.shape or ())}
+    return KINDS[kind](shapes, Head("labels", len(config.labels)), Sizes(**told))

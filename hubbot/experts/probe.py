@@ -1,28 +1,39 @@
-"""Probes: small networks that read a weight matrix by what it does to learned inputs.
+"""Probes: small networks that read weight matrices by what they do to learned inputs.
 
-ProbeX (Horwitz et al., "Learning on Model Weights using Tree Experts", arXiv 2410.13569):
+All of them make features of a few branches, `relu(Zᵀ V)` for learned probes and a learned projection V, and
+one linear encoder makes the encoding e of all features of all layers. Then
 
-    Z = X U            responses of the matrix to r_U learned probes
-    P = relu(Zᵀ V)     a projection that all probes share
-    e = W vec(P) + b   the encoding; a linear head makes label logits of it
+    label head    logits = linear(e)                              sigmoid, any number of labels is right
+    text head     logits = cos(e, linear(text)) exp(temperature)  softmax, one concept is right
 
-What we add is the view: the tree's mean is taken away first, since what all models of a tree have in
-common says nothing about one of them. Neither paper does it, and it was worth more than anything else.
+ProbeX (Horwitz et al., "Learning on Model Weights using Tree Experts", arXiv 2410.13569) has one branch,
+Z = X U. MVProbe (arXiv 2605.23410) has four, Z = X U, Xᵀ U, X Xᵀ U, Xᵀ X U, each standardised per model.
 
-Letters: n models, d_H x d_W the matrix (rows x columns), r_U probes, r_V projection, r_T encoding, k labels.
+Ours is TreeProbe: MVProbe's branches on the weights minus the mean of their tree, since what all models of a
+tree have in common says nothing about one of them. Neither paper does it, and it was worth more than anything
+else.
+
+Letters: n models, d_H x d_W a matrix, r_U probes, r_V projection, r_T encoding, k labels or texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from hubbot.experts.matrices import Weights
+from hubbot.experts.views import Lens, View
 
 VIEWS = ("raw", "mean", "standard")
-"""Weights as they are (as in the paper); minus the tree's mean, in units of the tree's spread; the same
+"""Weights as they are (as in the papers); minus the tree's mean, in units of the tree's spread; the same
 with each model's spread made 1, so that how long it was trained matters less."""
+
+HEADS = ("labels", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,14 @@ class Sizes:
     encoding: int = 64
     view: str = "standard"
     dropout: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a probe answers in: `labels`, as many as `width`, or `text` embeddings of that width."""
+
+    kind: str
+    width: int
 
 
 def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
@@ -50,62 +69,141 @@ def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
     return shape[0], width
 
 
+class Way(NamedTuple):
+    """Which responses a branch looks at: of X or of its transpose, of first or second order."""
+
+    turned: bool
+    second: bool
+
+
+class Branch(nn.Module):
+    """Responses of a matrix to learned probes, projected."""
+
+    def __init__(self, shape: tuple[int, int], way: Way, sizes: Sizes, standardised: bool) -> None:
+        super().__init__()
+        rows, columns = reversed(shape) if way.turned else shape
+        given = rows if way.second else columns
+        self.way, self.standardised = way, standardised
+        self.U = nn.Parameter(torch.randn(given, sizes.probes) / given**0.5)  # (d, r_U)
+        self.V = nn.Parameter(torch.randn(rows, sizes.projection) / rows**0.5)  # (d, r_V)
+
+    def forward(self, view: View) -> Tensor:
+        """(n, r_U·r_V)"""
+        view = view.turned() if self.way.turned else view
+        project = view.second if self.way.second else view.first
+        return torch.relu(project(self.U, self.V, self.standardised)).flatten(1)
+
+
 class Probe(nn.Module):
     """The interface of all probes: weights to an encoding, an encoding to logits.
 
-    The view's statistics are buffers, so that they travel with the weights.
+    The statistics of the views are buffers, so that they travel with the weights.
+
+    Args:
+        shapes: (d_H, d_W) of each layer to read.
+        loras: the layers that come as factors.
     """
 
-    mean: Tensor  # (d_H, d_W)
-    spread: Tensor  # ()
+    ways: ClassVar[tuple[Way, ...]]
+    standardised: ClassVar[bool]
+    warm: ClassVar[bool] = False  # whether a text head learns a temperature
 
-    def __init__(self, shape: tuple[int, int], labels: int, sizes: Sizes) -> None:
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, int]], head: Head, sizes: Sizes, loras: Collection[str] = ()
+    ) -> None:
         super().__init__()
-        self.shape, self.sizes = shape, sizes
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("spread", torch.ones(()))
+        self.shapes, self.sizes = dict(shapes), sizes
+        self.lenses = nn.ModuleList(
+            Lens(shape, sizes.view, name in loras, self.standardised) for name, shape in shapes.items()
+        )
+        self.branches = nn.ModuleList(
+            nn.ModuleList(Branch(shape, way, sizes, self.standardised) for way in self.ways)
+            for shape in shapes.values()
+        )
+        features = len(self.shapes) * len(self.ways) * sizes.probes * sizes.projection
+        self.encoder = nn.Linear(features, sizes.encoding)
         self.dropout = nn.Dropout(sizes.dropout)
-        self.head = nn.Linear(sizes.encoding, labels)
+        answer = TextHead(sizes.encoding, head.width, self.warm) if head.kind == "text" else None
+        self.head: nn.Module = answer or nn.Linear(sizes.encoding, head.width)
 
-    def look(self, X: Tensor) -> None:
-        """Learn the view's statistics from training weights, (n, d_H, d_W)."""
-        self.mean = X.mean(0)
-        self.spread = (X - self.mean).square().mean().sqrt().clamp_min(1e-12)
+    def centre(self, layer: str) -> Tensor:
+        """The mean of the tree's training models. (d_H, d_W)"""
+        return self._lenses()[list(self.shapes).index(layer)].centre()
 
-    def view(self, X: Tensor) -> Tensor:
-        """The weights as the probes see them. (n, d_H, d_W) -> (n, d_H, d_W)"""
-        if self.sizes.view == "raw":
-            return X
-        X = (X - self.mean) / self.spread
-        if self.sizes.view == "standard":
-            X = X / X.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-6)
-        return X
+    def look(self, weights: Weights) -> None:
+        """Learn the views' statistics from training weights."""
+        for name, lens in zip(self.shapes, self._lenses(), strict=True):
+            lens.look(weights[name])
 
-    def encode(self, X: Tensor) -> Tensor:
-        """(n, d_H, d_W) -> (n, r_T)"""
-        raise NotImplementedError
+    def see(self, weights: Weights) -> list[View]:
+        """The weights as the branches see them, layer by layer; needed once, however often they are read."""
+        return [lens(weights[name]) for name, lens in zip(self.shapes, self._lenses(), strict=True)]
 
-    def forward(self, X: Tensor) -> Tensor:
-        """(n, d_H, d_W) -> logits (n, k)"""
-        logits: Tensor = self.head(self.dropout(self.encode(X)))
+    def _lenses(self) -> list[Lens]:
+        return [cast(Lens, lens) for lens in self.lenses]
+
+    def read(self, views: Sequence[View]) -> Tensor:
+        """What `see` gave to an encoding, (n, r_T)."""
+        features = [
+            branch(view)
+            for view, layer in zip(views, self.branches, strict=True)
+            for branch in cast(nn.ModuleList, layer)
+        ]
+        encoding: Tensor = self.encoder(self.dropout(torch.cat(features, 1)))
+        return encoding
+
+    def encode(self, weights: Weights) -> Tensor:
+        """Weights of n models to encodings, (n, r_T)."""
+        return self.read(self.see(weights))
+
+    def score(self, encoding: Tensor, texts: Tensor | None = None) -> Tensor:
+        """Encodings to logits (n, k).
+
+        Args:
+            texts: (k, d_text), for a text head: embeddings of any vocabulary, concepts never met included.
+        """
+        encoding = self.dropout(encoding)
+        logits: Tensor = self.head(encoding) if texts is None else self.head(encoding, texts)
+        return logits
+
+    def forward(self, weights: Weights, texts: Tensor | None = None) -> Tensor:
+        """Weights of n models to logits (n, k)."""
+        return self.score(self.encode(weights), texts)
+
+
+class TextHead(nn.Module):
+    """Cosine of an encoding with a linear map of a text's embedding; the papers have no temperature."""
+
+    def __init__(self, encoding: int, width: int, warm: bool) -> None:
+        super().__init__()
+        self.of_text = nn.Linear(width, encoding)
+        self.temperature = nn.Parameter(torch.full((), 2.0 if warm else 0.0), requires_grad=warm)
+
+    def forward(self, encoding: Tensor, texts: Tensor) -> Tensor:
+        """(n, r_T), (k, d_text) -> (n, k)"""
+        cosine = functional.normalize(encoding, dim=1) @ functional.normalize(self.of_text(texts), dim=1).T
+        logits: Tensor = cosine * self.temperature.exp()
         return logits
 
 
 class ProbeX(Probe):
-    """ProbeX, equations as in the module's docstring."""
+    """ProbeX: one branch of raw responses."""
 
-    def __init__(self, shape: tuple[int, int], labels: int, sizes: Sizes) -> None:
-        super().__init__(shape, labels, sizes)
-        rows, columns = shape
-        self.U = nn.Parameter(torch.randn(columns, sizes.probes) / columns**0.5)  # (d_W, r_U)
-        self.V = nn.Parameter(torch.randn(rows, sizes.projection) / rows**0.5)  # (d_H, r_V)
-        self.encoder = nn.Linear(sizes.probes * sizes.projection, sizes.encoding)
-
-    def encode(self, X: Tensor) -> Tensor:
-        Z = self.view(X) @ self.U  # (n, d_H, r_U)
-        P = torch.relu(Z.transpose(1, 2) @ self.V)  # (n, r_U, r_V)
-        encoding: Tensor = self.encoder(self.dropout(P.flatten(1)))  # (n, r_T)
-        return encoding
+    ways = (Way(turned=False, second=False),)
+    standardised = False
 
 
-KINDS: dict[str, type[Probe]] = {"probex": ProbeX}
+class MVProbe(Probe):
+    """MVProbe: four branches of responses, standardised per model."""
+
+    ways = tuple(Way(turned, second) for second in (False, True) for turned in (False, True))
+    standardised = True
+
+
+class TreeProbe(MVProbe):
+    """Ours."""
+
+    warm = True
+
+
+KINDS: dict[str, type[Probe]] = {"probex": ProbeX, "mvprobe": MVProbe, "treeprobe": TreeProbe}

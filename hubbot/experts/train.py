@@ -1,29 +1,48 @@
-"""Train one probe on the weights of one layer, and keep the checkpoint that validation likes best.
+"""Train one probe on the weights of a few layers, and keep the checkpoint that validation likes best.
 
-Adam and binary cross-entropy as in the paper (arXiv 2410.13569, supplement). Validation log loss, not
-accuracy, picks the checkpoint and later the layer: with few models it is the steadier of the two.
+Adam and cross-entropy as in the papers (arXiv 2410.13569, supplement): binary for labels, over the concepts
+for text heads. Validation log loss, not accuracy, picks the checkpoint and later the layer: with few models
+it is the steadier of the two.
 
-Letters: n models, d_H x d_W the matrix, k labels.
+Letters: n models, k labels or concepts.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hubbot.experts.probe import KINDS, Probe, Sizes
+from hubbot.experts.matrices import Factored, Weights, chunks, count, pick
+from hubbot.experts.probe import KINDS, Head, Probe, Sizes
+from hubbot.experts.views import View
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer of many models, with what they were trained on. X: (n, d_H, d_W), Y: (n, k) of 0 and 1."""
+class Sample:
+    """Layers of many models, with what those were trained on.
 
-    X: Tensor
+    Args:
+        weights: n models of each layer.
+        Y: (n, k) of 0 and 1; for text heads with a single 1 in each row.
+    """
+
+    weights: Weights
     Y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.Y)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether every model has exactly one label."""
+        return bool((self.Y.sum(1) == 1).all())
+
+    def pick(self, index: Tensor) -> Sample:
+        """The models of these places."""
+        return Sample(pick(self.weights, index), self.Y[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +68,95 @@ class Trained:
 
 
 def train(
-    learn: Layer,
-    validation: Layer,
+    learn: Sample,
+    validation: Sample,
     *,
     kind: str = "probex",
     sizes: Sizes | None = None,
     how: Schedule | None = None,
+    texts: Tensor | None = None,
 ) -> Trained:
-    """Train a probe. The same seed on the same machine gives the same probe."""
+    """Train a probe. The same seed on the same machine gives the same probe.
+
+    Args:
+        texts: (k, d_text), embeddings of what the columns of Y stand for: then the probe gets a text head.
+    """
     sizes, how = sizes or Sizes(), how or Schedule()
     torch.manual_seed(how.seed)
-    probe = KINDS[kind]((learn.X.shape[1], learn.X.shape[2]), learn.Y.shape[1], sizes)
-    probe.look(learn.X)
-    optimizer = torch.optim.Adam(probe.parameters(), how.learning_rate, weight_decay=how.weight_decay)
-    best, state = (float("inf"), 0, 0.0), copy.deepcopy(probe.state_dict())
+    probe = _begun(learn, kind, sizes, texts)
+    seen, judged = probe.see(learn.weights), probe.see(validation.weights)
+    optimizer = torch.optim.Adam(
+        [p for p in probe.parameters() if p.requires_grad], how.learning_rate, weight_decay=how.weight_decay
+    )
+    best, state = (float("inf"), 0, 0.0), _copied(probe)
     for epoch in range(how.epochs):
         probe.train()
-        for pick in torch.split(torch.randperm(len(learn.X)), how.batch_size):
-            loss = functional.binary_cross_entropy_with_logits(probe(learn.X[pick]), learn.Y[pick])
+        for part in torch.split(torch.randperm(len(learn)), how.batch_size):
+            loss = _loss(_said(probe, seen, texts, part), learn.Y[part], texts)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        measured, accuracy = _judge(probe, validation)
+        measured, accuracy = _judge(probe, judged, validation.Y, texts)
         if measured < best[0]:
-            best, state = (measured, epoch, accuracy), copy.deepcopy(probe.state_dict())
+            best = (measured, epoch, accuracy)
+            _copied(probe, state)
         if epoch - best[1] >= how.patience:
             break
     probe.load_state_dict(state)
     return Trained(probe.eval(), best[1], best[0], best[2])
 
 
+def _begun(learn: Sample, kind: str, sizes: Sizes, texts: Tensor | None) -> Probe:
+    head = Head("labels", learn.Y.shape[1]) if texts is None else Head("text", texts.shape[1])
+    shapes = {name: matrices.shape for name, matrices in learn.weights.items()}
+    loras = [name for name, matrices in learn.weights.items() if isinstance(matrices, Factored)]
+    probe = KINDS[kind](shapes, head, sizes, loras)
+    probe.look(learn.weights)
+    return probe
+
+
+def _copied(probe: Probe, into: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The probe's state, apart from the probe; written over an older copy where there is one."""
+    state = probe.state_dict()
+    if into is None:
+        return {name: value.clone() for name, value in state.items()}
+    for name, value in state.items():
+        into[name].copy_(value)
+    return into
+
+
+def _said(probe: Probe, views: list[View], texts: Tensor | None, part: Tensor) -> Tensor:
+    return probe.score(probe.read([view.pick(part) for view in views]), texts)
+
+
+def _loss(said: Tensor, truth: Tensor, texts: Tensor | None) -> Tensor:
+    if texts is None:
+        return functional.binary_cross_entropy_with_logits(said, truth)
+    return functional.cross_entropy(said, truth.argmax(1))
+
+
 @torch.no_grad()
-def logits(probe: Probe, X: Tensor) -> Tensor:
-    """What a trained probe says of weights. (n, d_H, d_W) -> (n, k)"""
+def logits(probe: Probe, weights: Weights, texts: Tensor | None = None) -> Tensor:
+    """What a trained probe says of weights. (n, k)"""
     probe.eval()
-    said: Tensor = probe(X)
-    return said
+    parts = chunks(count(weights))
+    return torch.cat([probe(pick(weights, part), texts) for part in parts])
 
 
-def _judge(probe: Probe, layer: Layer) -> tuple[float, float]:
-    said = logits(probe, layer.X)
-    loss = functional.binary_cross_entropy_with_logits(said, layer.Y)
-    return float(loss), per_label_accuracy(said > 0, layer.Y)
+@torch.no_grad()
+def _judge(probe: Probe, views: list[View], truth: Tensor, texts: Tensor | None) -> tuple[float, float]:
+    probe.eval()
+    said = torch.cat([_said(probe, views, texts, part) for part in chunks(len(truth))])
+    return float(_loss(said, truth, texts)), accuracy(said, truth, texts)
+
+
+def accuracy(said: Tensor, truth: Tensor, texts: Tensor | None = None) -> float:
+    """The papers' measures: per-label accuracy, or the share of models whose concept comes first."""
+    if texts is None:
+        return per_label_accuracy(said > 0, truth)
+    return float((said.argmax(1) == truth.argmax(1)).float().mean())
 
 
 def per_label_accuracy(said: Tensor, true: Tensor) -> float:
-    """The papers' measure: the share of right answers, label by label, averaged. Both (n, k)."""
+    """The share of right answers, label by label, averaged. Both (n, k)."""
     return float((said.bool() == true.bool()).float().mean())

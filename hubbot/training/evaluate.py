@@ -15,7 +15,7 @@ from torch import Tensor as Matrix
 from hubbot.experts import artifact
 from hubbot.experts.baselines import BASELINES
 from hubbot.experts.expert import Expert
-from hubbot.experts.train import Layer, logits, per_label_accuracy
+from hubbot.experts.train import Sample, logits, per_label_accuracy
 from hubbot.records import RemoteFile, Tensors
 from hubbot.training.desk import one_thread
 from hubbot.training.trees import Tree, multi_hot, open_tree
@@ -47,7 +47,11 @@ def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> Evaluation:
         tree = open_tree(zoo, expert.info.tree)
         layer = tree.splits[split][expert.config.wanted.name]
         calibration = expert.config.calibration
-        said = calibration.slope * logits(expert.probe, layer.X.double()) + calibration.bias
+        said = (
+            calibration.slope
+            * logits(expert.probe, {name: m.to(dtype=torch.float64) for name, m in layer.weights.items()})
+            + calibration.bias
+        )
         scores = {"accuracy": per_label_accuracy(said > 0, layer.Y), **_operating_point(expert, layer)}
         baselines = {name: _baseline(tree, name, split) for name in BASELINES}
     return Evaluation(_rounded(scores), _rounded(baselines))
@@ -57,9 +61,11 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items()}
 
 
-def _operating_point(expert: Expert, layer: Layer) -> dict[str, float]:
+def _operating_point(expert: Expert, layer: Sample) -> dict[str, float]:
     """Precision and coverage of the labels that the expert stands by, through its own mouth."""
-    readings = expert.consult([_as_upload(expert, X) for X in layer.X])
+    readings = expert.consult(
+        [_as_upload(expert, X) for X in layer.weights[expert.config.wanted.name].dense()]
+    )
     known = torch.stack(
         [multi_hot(tuple(i for i, p in enumerate(r.predictions) if p.recognised)) for r in readings]
     )  # (n, k)
@@ -81,9 +87,9 @@ def _as_upload(expert: Expert, X: Matrix) -> Tensors:
 def _baseline(tree: Tree, name: str, split: str) -> float:
     learn, validation = tree.splits["train"], tree.splits["validation"]
     fitted = {
-        layer: BASELINES[name](learn[layer], validation[layer], origin)
+        layer: BASELINES[name](learn[layer], validation[layer], {layer: origin})
         for layer, origin in tree.origin.items()
     }
     layer = max(fitted, key=lambda candidate: fitted[candidate].accuracy)
     measured = tree.splits[split][layer]
-    return per_label_accuracy(fitted[layer].guess(measured.X) > 0, measured.Y)
+    return per_label_accuracy(fitted[layer].guess(measured.weights) > 0, measured.Y)

@@ -70,12 +70,12 @@ def sweep(tree: Tree, sizes: Sizes, how: Schedule, *, progress: bool = True) -> 
 
 def _calibrated(tree: Tree, layer: str, trained: Trained) -> Calibration:
     split = tree.splits["calibration"][layer]
-    geometry = Geometry(tree.origin[layer], trained.probe.mean)
+    geometry = Geometry(tree.origin[layer], trained.probe.centre(layer))
     return calibrate(
-        logits(trained.probe, split.X),
+        logits(trained.probe, split.weights),
         split.Y,
-        geometry.features(tree.splits["train"][layer].X),
-        geometry.features(split.X),
+        geometry.features(tree.splits["train"][layer].weights[layer].dense()),
+        geometry.features(split.weights[layer].dense()),
     )
 
 

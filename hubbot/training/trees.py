@@ -16,8 +16,9 @@ import torch
 from torch import Tensor as Matrix
 
 from hubbot.errors import ExpertError
+from hubbot.experts.matrices import Dense
 from hubbot.experts.probe import matrix_shape
-from hubbot.experts.train import Layer
+from hubbot.experts.train import Sample
 from hubbot.records import Label
 from hubbot.weights.local import read_local, read_metadata
 from hubbot.zoo.layout import Zoo, ZooModel, open_zoo, targets
@@ -48,11 +49,11 @@ class Tree:
         return {name: torch.tensor(values[name]).reshape(matrix_shape(values[name].shape)) for name in names}
 
     @cached_property
-    def splits(self) -> Mapping[str, Mapping[str, Layer]]:
+    def splits(self) -> Mapping[str, Mapping[str, Sample]]:
         """By split and layer, weights and truth."""
         return {split: self._read(split) for split in SPLITS}
 
-    def _read(self, split: str) -> Mapping[str, Layer]:
+    def _read(self, split: str) -> Mapping[str, Sample]:
         files = [self.zoo.weights(model) for model in self.zoo.children(self.root.repo, split)]
         if not files:
             where = str(self.zoo.folder)
@@ -60,7 +61,9 @@ class Tree:
         models = [read_local(file, list(self.origin)) for file in files]
         truth = torch.stack([multi_hot(targets(read_metadata(file), file)) for file in files])  # (n, k)
         return {
-            name: Layer(torch.stack([torch.tensor(m[name]).reshape(like.shape) for m in models]), truth)
+            name: Sample(
+                {name: Dense(torch.stack([torch.tensor(m[name]).reshape(like.shape) for m in models]))}, truth
+            )
             for name, like in self.origin.items()
         }
 
