@@ -1,4 +1,4 @@
-"""What every benchmark shares: rows beside their targets, the sentence of a miss, and the files in docs/results."""
+"""What every benchmark shares: rows beside their targets, what is missed, the files in docs/results."""
 
 from __future__ import annotations
 
