@@ -18,7 +18,8 @@ from hubbot.experts.expert import Expert
 from hubbot.experts.train import Sample, logits, per_label_accuracy
 from hubbot.records import RemoteFile, Tensors
 from hubbot.training.desk import one_thread
-from hubbot.training.trees import Tree, multi_hot, open_tree
+from hubbot.training.source import Source
+from hubbot.training.trees import multi_hot, open_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,18 @@ def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> Evaluation:
         ExpertError: the folder holds no expert, or the split no models.
         ZooError: there is no such zoo, or the expert's root is not in it.
     """
+    return score_expert(folder, open_tree(zoo, artifact.describe(folder).tree), split)
+
+
+def score_expert(folder: Path, source: Source, split: str = "test") -> Evaluation:
+    """The same on models that lie anywhere.
+
+    Raises:
+        ExpertError: the folder holds no expert, or the split no models.
+    """
     with one_thread():
         expert = artifact.load(folder)
-        tree = open_tree(zoo, expert.info.tree)
-        layer = tree.splits[split][expert.config.wanted.name]
+        layer = source.sample(split, [expert.config.wanted.name])
         calibration = expert.config.calibration
         said = (
             calibration.slope
@@ -53,7 +62,7 @@ def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> Evaluation:
             + calibration.bias
         )
         scores = {"accuracy": per_label_accuracy(said > 0, layer.Y), **_operating_point(expert, layer)}
-        baselines = {name: _baseline(tree, name, split) for name in BASELINES}
+        baselines = {name: _baseline(source, name, split) for name in BASELINES}
     return Evaluation(_rounded(scores), _rounded(baselines))
 
 
@@ -67,7 +76,10 @@ def _operating_point(expert: Expert, layer: Sample) -> dict[str, float]:
         [_as_upload(expert, X) for X in layer.weights[expert.config.wanted.name].dense()]
     )
     known = torch.stack(
-        [multi_hot(tuple(i for i, p in enumerate(r.predictions) if p.recognised)) for r in readings]
+        [
+            multi_hot((i for i, p in enumerate(r.predictions) if p.recognised), layer.Y.shape[1])
+            for r in readings
+        ]
     )  # (n, k)
     right, all_known = float((known * layer.Y).sum()), float(known.sum())
     return {
@@ -84,12 +96,11 @@ def _as_upload(expert: Expert, X: Matrix) -> Tensors:
     return Tensors("zoo/child", "0" * 40, values, {wanted.name: "F32"}, (file,), 0, 0)
 
 
-def _baseline(tree: Tree, name: str, split: str) -> float:
-    learn, validation = tree.splits["train"], tree.splits["validation"]
-    fitted = {
-        layer: BASELINES[name](learn[layer], validation[layer], {layer: origin})
-        for layer, origin in tree.origin.items()
-    }
+def _baseline(source: Source, name: str, split: str) -> float:
+    fitted = {}
+    for layer in source.wanted:
+        learn, validation = (source.sample(split, [layer]) for split in ("train", "validation"))
+        fitted[layer] = BASELINES[name](learn, validation, source.origin)
     layer = max(fitted, key=lambda candidate: fitted[candidate].accuracy)
-    measured = tree.splits[split][layer]
+    measured = source.sample(split, [layer])
     return per_label_accuracy(fitted[layer].guess(measured.weights) > 0, measured.Y)

@@ -6,7 +6,7 @@ Letters: n models, d_H x d_W a layer's matrix, k labels.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -19,7 +19,9 @@ from hubbot.errors import ExpertError
 from hubbot.experts.matrices import Dense
 from hubbot.experts.probe import matrix_shape
 from hubbot.experts.train import Sample
-from hubbot.records import Label
+from hubbot.records import Label, Wanted
+from hubbot.trees.fingerprint import choose, take
+from hubbot.weights.dtypes import Floats
 from hubbot.weights.local import read_local, read_metadata
 from hubbot.zoo.layout import Zoo, ZooModel, open_zoo, targets
 from hubbot.zoo.recipes import SPLITS
@@ -36,17 +38,60 @@ _NOT_HIDDEN = re.compile(r"embed|classifier|head|pooler|norm|bias", re.IGNORECAS
 
 @dataclass(frozen=True)
 class Tree:
-    """One root of a zoo with its children's weights, read once for all candidate layers."""
+    """One root of a zoo with its children's weights, read once for all candidate layers: a `Source`."""
 
     zoo: Zoo
     root: ZooModel
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        return (self.root.repo,)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        return DIGIT_LABELS
+
+    @cached_property
+    def wanted(self) -> Mapping[str, Wanted]:
+        shapes = {name: value.shape for name, value in self._root_values.items()}
+        return {name: Wanted(name, shape=shapes[name]) for name in candidates(shapes)}
+
     @cached_property
     def origin(self) -> Mapping[str, Matrix]:
         """The root's candidate layers as matrices, (d_H, d_W) each."""
-        values = read_local(self.zoo.weights(self.root))
-        names = candidates({name: value.shape for name, value in values.items()})
-        return {name: torch.tensor(values[name]).reshape(matrix_shape(values[name].shape)) for name in names}
+        values = self._root_values
+        return {
+            name: torch.tensor(values[name]).reshape(matrix_shape(values[name].shape)) for name in self.wanted
+        }
+
+    @cached_property
+    def fingerprint(self) -> Mapping[str, Floats]:
+        return take(choose({n: v.shape for n, v in self._root_values.items()}), self._root_values).rows
+
+    @property
+    def story(self) -> str:
+        count = len(self.zoo.children(self.root.repo, "train"))
+        return (
+            f"{count} models of hubbot's {self.zoo.recipe} zoo, each fine-tuned from {self.root.repo} on "
+            f"5 of the 10 digits of scikit-learn's handwritten digits (8x8 pixels)"
+        )
+
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        zoo = {"recipe": self.zoo.recipe, "recipe_hash": self.zoo.recipe_hash, "size": self.zoo.size}
+        return {"zoo": zoo}
+
+    def sample(self, split: str, layers: Sequence[str]) -> Sample:
+        read = self.splits[split] if split in self.splits else self._read(split)
+        weights = {name: read[name].weights[name] for name in layers}
+        return Sample(weights, next(iter(read.values())).Y)
+
+    def hashes(self, split: str) -> tuple[str, ...]:
+        return tuple(model.sha256 for model in self.zoo.children(self.root.repo, split))
+
+    @cached_property
+    def _root_values(self) -> Mapping[str, Floats]:
+        return read_local(self.zoo.weights(self.root))
 
     @cached_property
     def splits(self) -> Mapping[str, Mapping[str, Sample]]:
@@ -59,7 +104,9 @@ class Tree:
             where = str(self.zoo.folder)
             raise ExpertError(f"{self.root.repo} has no models in the split {split}", file=where)
         models = [read_local(file, list(self.origin)) for file in files]
-        truth = torch.stack([multi_hot(targets(read_metadata(file), file)) for file in files])  # (n, k)
+        truth = torch.stack(
+            [multi_hot(targets(read_metadata(file), file), len(self.labels)) for file in files]
+        )  # (n, k)
         return {
             name: Sample(
                 {name: Dense(torch.stack([torch.tensor(m[name]).reshape(like.shape) for m in models]))}, truth
@@ -69,7 +116,7 @@ class Tree:
 
 
 def open_tree(folder: Path, root: str) -> Tree:
-    """A root of the zoo in a folder.
+    """The tree of one root of the zoo in a folder.
 
     Raises:
         ZooError: there is no such zoo or root.
@@ -93,8 +140,8 @@ def candidates(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
     )
 
 
-def multi_hot(classes: tuple[int, ...]) -> Matrix:
+def multi_hot(classes: Iterable[int], count: int) -> Matrix:
     """Classes as (k,) of 0 and 1."""
-    row = torch.zeros(len(DIGIT_LABELS))
+    row = torch.zeros(count)
     row[list(classes)] = 1.0
     return row
