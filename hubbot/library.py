@@ -5,15 +5,19 @@ It never writes. The index follows the database: when that has changed, the next
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hubbot.encoders.loading import OFFLINE_DEFAULT
+from hubbot.errors import EncoderError
 from hubbot.records import ExpertInfo, Hit, Label, Placement, Reading, Suggestion, Upload
+from hubbot.search import query
+from hubbot.search.found import Found, mixed
 from hubbot.search.index import Entry, LabelIndex
-from hubbot.search.query import rank, weigh
+from hubbot.search.space import Member, TextSpace
 
 if TYPE_CHECKING:
     from hubbot.encoders.interface import TextEncoder
@@ -25,9 +29,6 @@ MAX_QUERY_CHARS = 300
 LIKELY = 0.5
 """From this chance on a hit is an answer; below it the answer says so."""
 
-CLEAR = 0.5
-"""A text whose nearest label bears less than this share of it is not clearly about any."""
-
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
@@ -36,7 +37,7 @@ class SearchAnswer:
     Args:
         hits: the best first.
         note: what the reader should know before believing the hits; empty where there is nothing to say.
-        understood: the labels that the text was taken for, with their share of it, the largest first.
+        understood: the labels and concepts that the text was taken for, with how likely, the likeliest first.
     """
 
     hits: tuple[Hit, ...] = ()
@@ -78,6 +79,30 @@ class ModelPage:
         return known.get(name, Label(name, name, name))
 
 
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The models that one version of a text expert has read; `texts` are its concepts' embeddings, (k, d)."""
+
+    expert: ExpertInfo
+    space: TextSpace
+    texts: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexes:
+    """All that is searched; `wordings` are those of the labels as unit rows, (m, d)."""
+
+    labels: LabelIndex
+    wordings: Floats
+    spaces: tuple[_Shelf, ...]
+
+    @property
+    def known(self) -> list[str]:
+        """What experts call the things that they know, by turns, so that the first few come from all."""
+        turns = zip_longest(self.labels.texts, *(shelf.space.texts for shelf in self.spaces))
+        return list(dict.fromkeys(text for turn in turns for text in turn if text))
+
+
 class Library:
     """Everything that was read, to look things up in. Safe to use from several threads.
 
@@ -101,7 +126,7 @@ class Library:
         self.endpoint = endpoint.rstrip("/")
         self._lock = Lock()
         self._seen: object = None
-        self._index, self._vectors = LabelIndex(()), _nothing()
+        self._indexes: _Indexes | None = None
 
     def search(self, text: str, tree: str | None = None, limit: int = 10) -> SearchAnswer:
         """Models that were trained on what the text describes.
@@ -113,16 +138,26 @@ class Library:
         text = " ".join(text.split())[:MAX_QUERY_CHARS]
         if not text:
             return SearchAnswer(note="Describe what the model should know.")
-        index, vectors = self._fresh()
-        if not index.entries:
+        indexes = self._fresh()
+        if not indexes.known:
             return SearchAnswer(note="Nothing has been read yet.")
-        similarities = vectors @ self._load_encoder(self._encoder).encode([text])[0]  # (m,)
-        weights = weigh(index, similarities)
-        if weights is None:
-            return SearchAnswer(note=_too_far(index.texts))
-        understood = _heaviest(index.texts, weights)
-        hits = rank(index, weights, tree=tree, limit=limit)
-        return SearchAnswer(hits, _caution(hits, understood), understood)
+        meaning = self._encoded(self._encoder, [text])[0]  # (d,)
+        found, silent = [query.find(indexes.labels, indexes.wordings @ meaning, tree=tree, limit=limit)], ""
+        for shelf in indexes.spaces:
+            try:
+                vector = self._encoded(shelf.expert.text_encoder, [shelf.expert.prompt.replace("{}", text)])[
+                    0
+                ]
+            except EncoderError as error:  # the other trees answer all the same
+                silent += f" The tree of {shelf.expert.tree} was not searched: {error}"
+                continue
+            found.append(shelf.space.find(text, vector, shelf.texts @ meaning, tree=tree, limit=limit))
+        answer = mixed(found, limit)
+        note = (_note(answer, indexes.known) + silent).strip()
+        return SearchAnswer(answer.hits, note, answer.understood)
+
+    def _encoded(self, encoder: str, texts: Sequence[str]) -> Floats:
+        return self._load_encoder(encoder).encode(texts)
 
     def model(self, repo: str) -> ModelPage | None:
         """What is known of one model; None for one that was never noticed."""
@@ -160,39 +195,48 @@ class Library:
         """Where the model lies on the Hub."""
         return f"{self.endpoint}/{repo}"
 
-    def _fresh(self) -> tuple[LabelIndex, Floats]:
-        """The index of the database as it is now, and its wordings as unit rows, shape (m, d)."""
+    def _fresh(self) -> _Indexes:
+        """What is searched, of the database as it is now."""
         with self._lock:
             state = self._state()
-            if state != self._seen:
-                index = LabelIndex(self._entries())
-                if index.wordings:
-                    self._vectors = self._load_encoder(self._encoder).encode(index.wordings)
-                self._index, self._seen = index, state
-            return self._index, self._vectors
+            if self._indexes is None or state != self._seen:
+                self._indexes, self._seen = self._indexed(), state
+            return self._indexes
 
     def _state(self) -> object:
         """Differs when the database has been written to: SQLite touches the file or its log."""
         files = (self._store.path, self._store.path.with_name(self._store.path.name + "-wal"))
         return [(s.st_mtime_ns, s.st_size) for file in files if file.exists() for s in [file.stat()]]
 
-    def _entries(self) -> Iterable[Entry]:
+    def _indexed(self) -> _Indexes:
         experts = self._by_version()
+        labelled: list[Entry] = []
+        aligned: dict[tuple[str, str], list[Member]] = {}
         for reading in self._store.readings():
-            if reading.predictions and reading.abstention is None and reading.tree:
-                expert = experts.get((reading.expert, reading.version))
-                texts = {label.name: label.text for label in expert.labels} if expert else {}
-                named = {texts.get(p.label, p.label): p for p in reading.predictions}
-                yield Entry(reading.repo, reading.tree, named)
+            if not reading.predictions or reading.abstention or not reading.tree:
+                continue
+            by = (reading.expert, reading.version)
+            texts = {label.name: label.text for label in experts[by].labels} if by in experts else {}
+            entry = Entry(
+                reading.repo, reading.tree, {texts.get(p.label, p.label): p for p in reading.predictions}
+            )
+            if by in experts and experts[by].head == "text" and reading.embedding:
+                aligned.setdefault(by, []).append(Member(entry, reading.embedding))
+            else:
+                labelled.append(entry)
+        labels = LabelIndex(labelled)
+        shelves = [self._shelf(experts[by], members) for by, members in aligned.items()]
+        return _Indexes(labels, self._encoded(self._encoder, labels.wordings), tuple(filter(None, shelves)))
+
+    def _shelf(self, expert: ExpertInfo, members: Sequence[Member]) -> _Shelf | None:
+        head = self._store.text_head(expert.name, expert.version)
+        if head is None:
+            return None
+        texts = [label.text for label in expert.labels]
+        return _Shelf(expert, TextSpace(members, texts, head), self._encoded(self._encoder, texts))
 
     def _by_version(self) -> dict[tuple[str, str], ExpertInfo]:
         return {(info.name, info.version): info for info in self._store.experts()}
-
-
-def _nothing() -> Any:
-    import numpy as np
-
-    return np.empty((0, 0), np.float32)
 
 
 def _listed(value: object) -> list[object]:
@@ -201,23 +245,17 @@ def _listed(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _heaviest(texts: tuple[str, ...], weights: Floats) -> tuple[tuple[str, float], ...]:
-    """The labels that bear the text: those with a tenth of the largest share or more."""
-    shares = sorted(zip(texts, weights.tolist(), strict=True), key=lambda pair: -pair[1])
-    return tuple((text, share) for text, share in shares if share >= 0.1 * shares[0][1])
-
-
-def _too_far(texts: tuple[str, ...]) -> str:
-    known = ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
-    return f"Nothing certain: no expert knows anything like this. They know: {known}."
-
-
-def _caution(hits: tuple[Hit, ...], understood: tuple[tuple[str, float], ...]) -> str:
-    *others, last = [text for text, _ in understood[:3]]
+def _note(answer: Found, known: Sequence[str]) -> str:
+    """What the reader should know before believing the hits."""
+    hits, understood = answer.hits, answer.understood
+    if not hits and not understood:
+        some = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+        return f"Nothing certain: no expert knows anything like this. They know: {some}."
+    *others, last = [text for text, _ in understood[:3]] or ["what no expert knows by name"]
     taken = f"{', '.join(others)} or {last}" if others else last
     if not hits:
         return f"Nothing certain: taken for {taken}, no model that was read is likely to fit."
-    if understood[0][1] < CLEAR:
+    if not answer.clear:
         return f"Nothing certain: this could mean {taken}."
     if hits[0].score < LIKELY:
         return f"Nothing certain: taken for {taken}, these are the likeliest."

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubbot.records import Hit, Prediction
+from hubbot.search.found import Found
 from hubbot.search.index import LabelIndex
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ LEAST_SCORE = 0.1
 
 LEAST_SHARE = 0.1
 """A label that makes less than this share of a score is no reason for it."""
+
+CLEAR = 0.5
+"""A text whose nearest label bears less than this share of it is not clearly about any."""
+
+
+def find(index: LabelIndex, similarities: Floats, *, tree: str | None = None, limit: int = 10) -> Found:
+    """The models that a text fits best, and what it was taken for; see `weigh` and `rank`."""
+    weights = weigh(index, similarities)
+    if weights is None:
+        return Found()
+    understood = _heaviest(index.texts, weights)
+    hits = rank(index, weights, tree=tree, limit=limit)
+    return Found(hits, understood, clear=understood[0][1] >= CLEAR)
 
 
 def weigh(index: LabelIndex, similarities: Floats) -> Floats | None:
@@ -71,6 +85,12 @@ def rank(index: LabelIndex, weights: Floats, *, tree: str | None = None, limit: 
         rows = rows[scores[rows] >= last]
     best = sorted(rows, key=lambda i: (-scores[i], index.entries[i].repo))[:limit]
     return tuple(_hit(index, int(i), float(scores[i]), weights) for i in best)
+
+
+def _heaviest(texts: tuple[str, ...], weights: Floats) -> tuple[tuple[str, float], ...]:
+    """The labels that bear the text: those with a tenth of the largest share or more."""
+    shares = sorted(zip(texts, weights.tolist(), strict=True), key=lambda pair: -pair[1])
+    return tuple((text, share) for text, share in shares if share >= 0.1 * shares[0][1])
 
 
 def _hit(index: LabelIndex, row: int, score: float, weights: Floats) -> Hit:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hubbot.encoders.loading import load
@@ -22,6 +24,7 @@ from hubbot.records import (
     Source,
     Suggestion,
     SuggestionState,
+    TextHead,
     Upload,
     Wanted,
 )
@@ -135,6 +138,56 @@ def test_an_unchanged_database_is_read_once(library: Library, monkeypatch: pytes
     library.search("seven")
     monkeypatch.delattr(Store, "readings")
     assert library.search("two").hits
+
+
+CONCEPTS = ("dog", "wolf face", "pear", "watermelon", "snowman")
+EMOJI = replace(
+    EXPERT,
+    name="emoji-dit",
+    roots=("emoji/dit",),
+    labels=tuple(Label(text.replace(" ", "-"), text, text.replace(" ", "-")) for text in CONCEPTS),
+    head="text",
+    prompt="a picture of a {}",
+)
+
+
+def aligned(database: str, encoder: str = EXPERT.text_encoder) -> None:
+    """Two models of an expert with a text head join the database."""
+    info = replace(EMOJI, text_encoder=encoder)
+    vocabulary = load(EXPERT.text_encoder).encode([EMOJI.prompt.format(text) for text in CONCEPTS])
+    head = TextHead(np.eye(384, dtype=np.float32), np.zeros(384, np.float32), vocabulary, 30.0)
+    with Store.open(database) as store:
+        store.save_expert(info, head)
+        for repo, place in (("y/dogs", 0), ("z/pears", 2)):
+            store.save_upload(upload(repo))
+            said = (Prediction(EMOJI.labels[place].name, 0.9, True),)
+            store.record(
+                Reading(
+                    *(repo, "1" * 40, ("c",), "emoji/dit", info.name, info.version),
+                    said,
+                    tuple(vocabulary[place].tolist()),
+                )
+            )
+
+
+def test_both_kinds_of_trees_answer_one_search(library: Library, database: str) -> None:
+    aligned(database)
+    answer = library.search("a dog")
+    assert [hit.repo for hit in answer.hits] == ["y/dogs"]
+    assert answer.hits[0].because[0].label == "dog"
+    assert answer.note == ""
+    assert [hit.repo for hit in library.search("a fruit").hits] == ["z/pears"]
+    assert [hit.repo for hit in library.search("seven").hits] == ["a/sevens"]
+    assert library.search("dog", tree=TREE).hits == ()
+    assert library.search("dog", tree="emoji/dit").hits
+    assert "They know: a handwritten digit eight, dog, " in library.search("sentiment of tweets").note
+
+
+def test_a_tree_whose_encoder_is_missing_does_not_silence_the_others(library: Library, database: str) -> None:
+    aligned(database, encoder="clip:ViT-Z/nobody")
+    answer = library.search("seven")
+    assert [hit.repo for hit in answer.hits] == ["a/sevens"]
+    assert "The tree of emoji/dit was not searched: " in answer.note
 
 
 def test_a_model_page_joins_what_is_known(library: Library) -> None:
