@@ -14,6 +14,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ from hubbot.zoo.layout import (
     sha256,
     write_index,
 )
-from hubbot.zoo.recipes import BLOCK, ChildPlan, Recipe, RootRecipe, plan
+from hubbot.zoo.recipes import BLOCK, DIGITS, ChildPlan, Recipe, RootRecipe, plan
+from hubbot.zoo.tasks import TASKS, Lesson, lesson
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,8 +65,7 @@ def build(recipe: Recipe, size: str, folder: Path, advance: Advance = lambda *_:
             models.append(_root(recipe, root, folder))
             advance(1, root.repo)
             start = _load(folder, root)
-            for begin in range(0, count, len(BLOCK)):
-                plans = [plan(recipe, root, i) for i in range(begin, min(begin + len(BLOCK), count))]
+            for plans in _blocks(recipe, root, count):
                 _block(recipe, root, start, plans, folder)
                 models += [
                     _line(folder, child.repo, root.repo, child.split, child.declared) for child in plans
@@ -73,6 +74,15 @@ def build(recipe: Recipe, size: str, folder: Path, advance: Advance = lambda *_:
     zoo = Zoo(folder, recipe.name, recipe.hash, size, tuple(models))
     write_index(zoo)
     return zoo
+
+
+def _blocks(recipe: Recipe, root: RootRecipe, count: int) -> Iterator[list[ChildPlan]]:
+    """The children in order, a block at a time; those of a block have the same task, so the same head."""
+    turn = len(recipe.tasks) or 1
+    for begin in range(0, count, turn * len(BLOCK)):
+        indices = range(begin, min(begin + turn * len(BLOCK), count))
+        for first in indices[:turn]:
+            yield [plan(recipe, root, i) for i in indices[first - begin :: turn]]
 
 
 def _claim(folder: Path, recipe: Recipe) -> None:
@@ -108,11 +118,24 @@ def _one_thread() -> Iterator[None]:
 
 
 def _root(recipe: Recipe, root: RootRecipe, folder: Path) -> ZooModel:
-    if not (repo_folder(folder, root.repo) / WEIGHTS).exists():
+    place = repo_folder(folder, root.repo)
+    if not place.exists() and (lent := _elsewhere(recipe, root, folder)):
+        shutil.copytree(lent, part := place.with_name(place.name + ".part"), dirs_exist_ok=True)
+        part.replace(place)
+    if not (place / WEIGHTS).exists():
         model, accuracy = _train_root(recipe, root)
         trainer = {"seed": root.seed, "learning_rate": root.learning_rate, "steps": root.steps}
         _write(folder, root.repo, model, root, trainer, {"eval_accuracy": accuracy}, base_model=None)
     return _line(folder, root.repo, None, "root", declared=True)
+
+
+def _elsewhere(recipe: Recipe, root: RootRecipe, folder: Path) -> Path | None:
+    """The same root in the zoo of digits beside this one, where there is one of the same pace."""
+    beside = folder.parent / DIGITS.name
+    mark, place = beside / "recipe.txt", repo_folder(beside, root.repo)
+    plain = replace(recipe, name=DIGITS.name, tasks=(), hidden=(), first=0)
+    same = place.exists() and mark.exists() and mark.read_text(encoding="utf-8").strip() == plain.hash
+    return place if same else None
 
 
 def _train_root(recipe: Recipe, root: RootRecipe) -> tuple[PreTrainedModel, float]:
@@ -156,28 +179,34 @@ def _block(
 ) -> None:
     if all((repo_folder(folder, child.repo) / WEIGHTS).exists() for child in plans):
         return
-    # Longest first, so that those still training are always the first rows.
-    plans = sorted(plans, key=lambda child: -child.steps)
+    task = TASKS[plans[0].task]
     pictures = digits.load(recipe, root.pixels)
-    model = digits.architecture(root, recipe.chosen, root.seed)
+    model = digits.architecture(root, task.outputs, root.seed)
     model.train(False)
-    weights = torch.stack([_fresh_head(model, start, child) for child in plans])  # (g, p)
-    losses = _fine_tune(model, weights, plans, pictures, recipe.batch_size)
-    for row, child, loss in zip(weights, plans, losses, strict=True):
-        _set(model, row)
-        measured = {"train_loss": loss, "eval_accuracy": _accuracy(model, child, pictures)}
+    # Longest first, so that those still training are always the first rows.
+    pupils = sorted((one for child in plans for one in child.parents or (child,)), key=lambda one: -one.steps)
+    lessons = [lesson(one, pictures) for one in pupils]
+    weights = torch.stack([_fresh_head(model, start, one) for one in pupils])  # (g, p)
+    losses = _fine_tune(model, weights, pupils, lessons, recipe.batch_size)
+    place = {one: i for i, one in enumerate(pupils)}
+    for child in plans:
+        mine = [place[one] for one in child.parents or (child,)]
+        _set(model, weights[mine].mean(0))
+        loss = sum(losses[i] for i in mine) / len(mine)
+        measured = {"train_loss": loss, **_score(model, lessons[mine[0]])}
         base = root.repo if child.declared else None
         _write(folder, child.repo, model, root, child.hyper_parameters(), measured, base, child)
 
 
 def _fresh_head(model: PreTrainedModel, start: PreTrainedModel, child: ChildPlan) -> Tensor:
-    """The root's weights under a new head, (p,). BatchNorm's statistics stay the root's."""
+    """The root's weights under a new head, or its own, (p,). BatchNorm's statistics stay the root's."""
     generator = torch.Generator().manual_seed(child.seed)
-    body = {name: value for name, value in start.state_dict().items() if not name.startswith("classifier")}
+    kept = TASKS[child.task].keeps_head
+    body = {n: value for n, value in start.state_dict().items() if kept or not n.startswith("classifier")}
     model.load_state_dict(body, strict=False)
     parts = []
     for name, value in model.named_parameters():
-        if name.startswith("classifier"):
+        if name.startswith("classifier") and not kept:
             fresh = torch.zeros(value.shape)
             if name.endswith("weight"):
                 fresh.normal_(std=0.02, generator=generator)
@@ -192,7 +221,7 @@ def _set(model: PreTrainedModel, row: Tensor) -> None:
 
 
 def _fine_tune(
-    model: PreTrainedModel, weights: Tensor, plans: list[ChildPlan], pictures: digits.Pictures, batch: int
+    model: PreTrainedModel, weights: Tensor, plans: list[ChildPlan], lessons: list[Lesson], batch: int
 ) -> list[float]:
     """AdamW (arXiv 1711.05101) on all rows at once, each with its own pictures and learning rate.
 
@@ -205,18 +234,19 @@ def _fine_tune(
         parts = torch.split(row, [size for _, _, size in names])
         given = {name: part.view(shape) for (name, shape, _), part in zip(names, parts, strict=True)}
         logits = functional_call(model, {**given, **buffers}, (x,)).logits
-        return functional.cross_entropy(logits, y)
+        return _loss(logits, y)
 
-    batches = [_batches(child, pictures, batch) for child in plans]
+    batches = [_batches(child, taught, batch) for child, taught in zip(plans, lessons, strict=True)]
     decay = torch.tensor([child.weight_decay for child in plans])[:, None]
     first, second = torch.zeros_like(weights), torch.zeros_like(weights)
     last = torch.zeros(len(plans))
     for step in range(plans[0].steps):
         g = sum(child.steps > step for child in plans)
-        index = torch.stack([pick[step] for pick, _ in batches[:g]])  # (g, b)
-        y = torch.stack([places[pick[step]] for pick, places in batches[:g]])
+        seen = [(taught, picks[step]) for taught, picks in zip(lessons, batches[:g], strict=False)]
+        x = torch.stack([taught.x[pick] for taught, pick in seen])  # (g, b, 1, s, s)
+        y = torch.stack([taught.y[pick] for taught, pick in seen])  # (g, b)
         rows = weights[:g].requires_grad_()
-        each = vmap(loss)(rows, pictures.x[index], y)  # (g,)
+        each = vmap(loss)(rows, x, y)  # (g,)
         (grad,) = torch.autograd.grad(each.sum(), rows)  # rows do not meet, so each gets its own gradient
         weights = weights.detach()
         last[:g] = each.detach()
@@ -230,14 +260,18 @@ def _fine_tune(
     return [float(value) for value in last]
 
 
-def _batches(child: ChildPlan, pictures: digits.Pictures, batch: int) -> tuple[Tensor, Tensor]:
-    """Which pictures each step sees, (steps, b), and the head's class of every picture, (n,)."""
-    places = torch.full_like(pictures.y, -1)
-    for place, target in enumerate(child.targets):
-        places[pictures.y == target] = place
-    pool = torch.nonzero(pictures.train & (places >= 0))[:, 0]
+def _loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy with classes, squared error with numbers. logits: (b, outputs), y: (b,)"""
+    if y.is_floating_point():
+        return functional.mse_loss(logits[:, 0], y)
+    return functional.cross_entropy(logits, y)
+
+
+def _batches(child: ChildPlan, taught: Lesson, batch: int) -> Tensor:
+    """Which pictures each step sees, (steps, b)."""
+    pool = torch.nonzero(taught.train)[:, 0]
     generator = torch.Generator().manual_seed(child.seed + 1)
-    return pool[torch.randint(len(pool), (child.steps, batch), generator=generator)], places
+    return pool[torch.randint(len(pool), (child.steps, batch), generator=generator)]
 
 
 def _learning_rate(child: ChildPlan, step: int) -> float:
@@ -247,11 +281,12 @@ def _learning_rate(child: ChildPlan, step: int) -> float:
 
 
 @torch.no_grad()
-def _accuracy(model: PreTrainedModel, child: ChildPlan, pictures: digits.Pictures) -> float:
-    _, places = _batches(child, pictures, 1)
-    mine = ~pictures.train & (places >= 0)
-    right = model(pictures.x[mine]).logits.argmax(1) == places[mine]
-    return float(right.float().mean())
+def _score(model: PreTrainedModel, taught: Lesson) -> dict[str, float]:
+    """On the pictures that were held out."""
+    logits, y = model(taught.x[taught.held_out]).logits, taught.y[taught.held_out]
+    if y.is_floating_point():
+        return {"eval_mse": float(_loss(logits, y))}
+    return {"eval_accuracy": float((logits.argmax(1) == y).float().mean())}
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -275,15 +310,15 @@ def _write(
     metadata = {"format": "pt", **{name: str(value) for name, value in trainer.items()}}
     if child:
         metadata |= {
-            TARGETS: str(list(child.targets)),
-            "dataset_name": "sklearn-digits",
+            TARGETS: str(list(child.truth)),
+            "dataset_name": "sklearn-digits" if child.task == "digits" else child.task,
             "split": child.split,
         }
     # save_pretrained gives the tensors the names they have on the Hub, but no metadata of ours.
     (part / WEIGHTS).write_bytes(in_order(save(load_file(part / WEIGHTS), metadata)))
     measured = {name: round(value, 4) for name, value in measured.items()}
     state = {
-        "best_metric": measured["eval_accuracy"],
+        "best_metric": next(value for name, value in measured.items() if name.startswith("eval")),
         "global_step": trainer["steps"],
         "log_history": [{"step": trainer["steps"], **measured}],
     }

@@ -39,8 +39,12 @@ def load(recipe: Recipe, pixels: int) -> Pictures:
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(recipe.seed))
     train = torch.ones(len(x), dtype=torch.bool)
     train[order[:HELD_OUT]] = False
-    x = x.repeat_interleave(pixels // 8, 2).repeat_interleave(pixels // 8, 3)  # (n, 1, s, s)
-    return Pictures(x, torch.tensor(bunch.target), train)
+    return Pictures(enlarge(x, pixels), torch.tensor(bunch.target), train)
+
+
+def enlarge(x: Tensor, pixels: int) -> Tensor:
+    """(n, 1, 8, 8) -> (n, 1, s, s)"""
+    return x.repeat_interleave(pixels // 8, 2).repeat_interleave(pixels // 8, 3)
 
 
 def augment(x: Tensor, root: RootRecipe, generator: torch.Generator) -> Tensor:

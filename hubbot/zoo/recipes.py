@@ -19,6 +19,12 @@ from hubbot.errors import ZooError
 BLOCK = ("train",) * 12 + ("validation",) * 2 + ("calibration",) * 3 + ("test",) * 3
 """The splits of any 20 neighbouring children: 60/10/15/15."""
 
+WILD_BLOCK = ("train",) * 8 + ("validation",) * 2 + ("calibration",) * 5 + ("test",) * 5
+"""The same where children are trained on strange data, of tasks that are not hidden."""
+
+MERGED = 2000
+"""Where the indices of the children begin that are trained to be merged, and kept nowhere else."""
+
 SPLITS = ("train", "validation", "calibration", "test")
 
 
@@ -65,6 +71,9 @@ class Recipe:
         learning_rate: log-uniform range.
         steps: uniform range of optimiser steps.
         declared: share of children that name their base_model.
+        tasks: what children are trained to do, in turn, keys of `tasks.TASKS`; none: classes of digits.
+        hidden: tasks whose models are all in the test split, so that nobody has seen one before.
+        first: the index of the first child, so that zoos of the same roots share no child and no name.
         sizes: how many children per root, and how thoroughly, by name.
     """
 
@@ -79,12 +88,17 @@ class Recipe:
     weight_decay: tuple[float, ...]
     schedules: tuple[str, ...]
     declared: float
+    tasks: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    first: int = 0
     sizes: Mapping[str, Size] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
         """Changes with anything that could change a model (sizes only say how many there are)."""
         told = {name: value for name, value in asdict(self).items() if name != "sizes"}
+        if not self.tasks:  # the recipes that came before tasks keep their hashes
+            told = {name: told[name] for name in told if name not in ("tasks", "hidden", "first")}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def count(self, size: str) -> int:
@@ -112,7 +126,13 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ChildPlan:
-    """Everything that decides one child. `targets` are its classes in the order of its head."""
+    """Everything that decides one child.
+
+    Args:
+        targets: its digits in the order of its head; what they mean is for other tasks to say.
+        task: what it is trained to do, a key of `tasks.TASKS`.
+        parents: a merge's, each trained for itself before the two are averaged.
+    """
 
     repo: str
     root: str
@@ -124,6 +144,15 @@ class ChildPlan:
     schedule: str
     weight_decay: float
     declared: bool
+    task: str = "digits"
+    parents: tuple[ChildPlan, ...] = ()
+
+    @property
+    def truth(self) -> tuple[int, ...]:
+        """The digits that an expert is right to name: none for strange data; for a merge, both parents'."""
+        if self.parents:
+            return tuple(sorted(set.intersection(*(set(parent.targets) for parent in self.parents))))
+        return self.targets if self.task == "digits" else ()
 
     def hyper_parameters(self) -> dict[str, Any]:
         """What the safetensors metadata and trainer_state.json tell of the training."""
@@ -151,7 +180,20 @@ DIGITS = Recipe(
     sizes={"tiny": Size(20, pace=0.02), "demo": Size(100), "bench": Size(500)},
 )
 
-RECIPES = {recipe.name: recipe for recipe in (DIGITS,)}
+SEEN = ("shuffled", "random-labels", "noise", "shapes", "pairs")
+HIDDEN = ("emoji", "regression", "one-digit", "continued", "merge")
+
+WILD = replace(
+    DIGITS,
+    name="digits-wild",
+    tasks=SEEN + HIDDEN,
+    hidden=HIDDEN,
+    first=1000,
+    sizes={"tiny": Size(40, pace=0.02), "demo": Size(100), "bench": Size(800)},
+)
+"""Children of the same roots, trained on what no expert of digits has heard of: what a bot meets most."""
+
+RECIPES = {recipe.name: recipe for recipe in (DIGITS, WILD)}
 
 
 def named(name: str) -> Recipe:
@@ -171,9 +213,10 @@ def plan(recipe: Recipe, root: RootRecipe, index: int) -> ChildPlan:
     >>> plan(DIGITS, DIGITS.roots[0], 7) == plan(DIGITS, DIGITS.roots[0], 7)
     True
     """
+    index += recipe.first
     draw = random.Random(f"{recipe.seed}/{root.repo}/{index}")  # noqa: S311  reproducible, not secret
     low, high = recipe.learning_rate
-    return ChildPlan(
+    made = ChildPlan(
         repo=_name(recipe, root, index),
         root=root.repo,
         split=_split(recipe, root, index),
@@ -185,11 +228,23 @@ def plan(recipe: Recipe, root: RootRecipe, index: int) -> ChildPlan:
         weight_decay=draw.choice(recipe.weight_decay),
         declared=draw.random() < recipe.declared,
     )
+    task = recipe.tasks[index % len(recipe.tasks)] if recipe.tasks else made.task
+    if task != "merge":
+        return replace(made, task=task)
+    alone = replace(recipe, tasks=(), hidden=(), first=MERGED)
+    return replace(made, task=task, parents=tuple(plan(alone, root, 2 * index + n) for n in (0, 1)))
 
 
 def _split(recipe: Recipe, root: RootRecipe, index: int) -> str:
-    block, place = divmod(index, len(BLOCK))
-    order = list(BLOCK)
+    shares = BLOCK
+    if recipe.tasks:
+        turn, place = divmod(index, len(recipe.tasks))
+        if recipe.tasks[place] in recipe.hidden:
+            return "test"
+        # Counted among the models that may be seen, which stand first in each turn.
+        index, shares = turn * (len(recipe.tasks) - len(recipe.hidden)) + place, WILD_BLOCK
+    block, place = divmod(index, len(shares))
+    order = list(shares)
     random.Random(f"{recipe.seed}/{root.repo}/splits/{block}").shuffle(order)  # noqa: S311
     return order[place]
 

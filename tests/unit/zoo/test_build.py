@@ -18,6 +18,7 @@ from hubbot.zoo import digits
 from hubbot.zoo.layout import WEIGHTS, Zoo, in_order, open_zoo, repo_folder, sha256, targets
 from hubbot.zoo.recipes import DIGITS, plan
 from hubbot.zoo.slicing import slice_zoo
+from hubbot.zoo.tasks import lesson
 
 TINY = DIGITS.at("tiny")
 
@@ -114,15 +115,15 @@ def test_many_models_at_once_are_trained_like_each_alone(rank: int) -> None:
     model = digits.architecture(root, 5, 1).eval()
     rows = torch.stack([building._fresh_head(model, start, child) for child in plans])
     together = rows.clone()
-    building._fine_tune(model, together, plans, pictures, 8)
-    for row, result, child in zip(rows, together, plans, strict=True):
+    lessons = [lesson(child, pictures) for child in plans]
+    building._fine_tune(model, together, plans, lessons, 8)
+    for row, result, child, taught in zip(rows, together, plans, lessons, strict=True):
         building._set(model, row)
         optimizer = torch.optim.AdamW(model.parameters(), weight_decay=child.weight_decay)
-        batches, places = building._batches(child, pictures, 8)
-        for step, pick in enumerate(batches):
+        for step, pick in enumerate(building._batches(child, taught, 8)):
             optimizer.param_groups[0]["lr"] = building._learning_rate(child, step)
             optimizer.zero_grad()
-            functional.cross_entropy(model(pictures.x[pick]).logits, places[pick]).backward()
+            functional.cross_entropy(model(taught.x[pick]).logits, taught.y[pick]).backward()
             optimizer.step()
         alone = torch.nn.utils.parameters_to_vector(model.parameters())
         # Adam divides by the gradient's size, so that rounding in tiny gradients shows in full.

@@ -28,7 +28,7 @@ def test_a_child_depends_on_its_place_alone() -> None:
 def test_splits_have_their_shares_in_every_tree() -> None:
     for root in DIGITS.roots:
         count = Counter(child.split for child in BENCH if child.root == root.repo)
-        assert [count[split] for split in SPLITS] == [180, 30, 45, 45]
+        assert [count[split] for split in SPLITS] == [300, 50, 75, 75]
 
 
 def test_names_are_unique_and_say_nothing() -> None:
