@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub import DatasetInfo, ModelInfo
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
 from hubbot.errors import HubError, RepoNotFound
 from hubbot.hub.client import Hub
@@ -52,11 +53,23 @@ def files(
         raise HubError(f"{sum(sizes.values())} bytes are not fetched, limit {MAX_BYTES}", repo=repo)
     fetched = hub.reading(
         lambda: hub.api.snapshot_download(
-            repo, repo_type=kind, revision=info.sha, allow_patterns=[*map(_exactly, sizes)], cache_dir=cache
+            repo,
+            repo_type=kind,
+            revision=info.sha,
+            allow_patterns=[*map(_exactly, sizes)],
+            cache_dir=cache,
+            tqdm_class=_Silent,
         ),
         repo=repo,
     )
     return Path(fetched), tuple(sorted(sizes))
+
+
+class _Silent(tqdm):  # type: ignore[misc]
+    """The client's progress bar, not shown: who calls us has one of their own, or wants none."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **{**more, "disable": True})
 
 
 def _exactly(path: str) -> str:

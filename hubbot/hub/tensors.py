@@ -178,10 +178,19 @@ def listed(hub: Hub, upload: Upload, paths: Sequence[str]) -> dict[str, RemoteFi
 # --- which files, and what they hold ----------------------------------------------------------
 
 
-def _family(hub: Hub, upload: Upload, meter: Meter, file: RemoteFile | None) -> _Family:
+def check_open(upload: Upload) -> None:
+    """Gated, private and disabled repos are left alone, whatever our token may open.
+
+    Raises:
+        AccessDenied: it is one of them.
+    """
     for state in ("gated", "private", "disabled"):
         if getattr(upload, state):
             raise AccessDenied(f"the repo is {state} and left alone", repo=upload.repo)
+
+
+def _family(hub: Hub, upload: Upload, meter: Meter, file: RemoteFile | None) -> _Family:
+    check_open(upload)
     if file is not None:
         return _Family({file.path: file}, None)
     key = (upload.repo, upload.commit)

@@ -1,0 +1,34 @@
+"""A Hub on loopback with a small zoo on it, and the same zoo on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import model_j
+import pytest
+
+from hubbot.hub.client import Hub
+from hubbot.localhub.server import Server
+from hubbot.training.mirror import mirror
+from hubbot.zoo.layout import Zoo
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return model_j.make_zoo(tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture
+def server(tmp_path: Path, zoo: Zoo) -> Iterator[Server]:
+    """One's own, for a test that plays tricks on it."""
+    with Server(tmp_path / "hub") as running:
+        mirror(zoo, running.repos, running.datasets)
+        running.log.clear()
+        yield running
+
+
+@pytest.fixture
+def hub(server: Server) -> Iterator[Hub]:
+    with Hub(server.endpoint, sleep=lambda _: None) as ours:
+        yield ours
