@@ -2,8 +2,9 @@
 
 `describe` and `fingerprint` need no torch, so that light commands stay light.
 
-    probe.*            the probe's parameters and its view's statistics
-    origin             the root's matrix, for the distance from training
+    probe.*            the probe's parameters and its views' statistics
+    origin.*           the root's matrix of each whole layer, for the distance from training
+    vocabulary         with a text head, the embeddings of its labels' texts in their prompt
     fingerprint.*      leading rows of the root's tensors, by which `trees` knows the root again
 """
 
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbot.errors import ExpertError, HubbotError
 from hubbot.experts import schema
-from hubbot.records import ExpertInfo
+from hubbot.experts.schema import FINGERPRINT, ORIGIN, VOCABULARY
+from hubbot.records import ExpertInfo, TextHead
 from hubbot.weights.local import read_local
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from hubbot.experts.probe import Probe
     from hubbot.records import Floats
 
-FINGERPRINT = "fingerprint."
+_HEAD = {name: f"probe.head.{name}" for name in ("of_text.weight", "of_text.bias", "temperature")}
 
 
 def describe(folder: Path) -> ExpertInfo:
@@ -40,13 +42,15 @@ def describe(folder: Path) -> ExpertInfo:
         version=version(folder),
         folder=str(folder),
         roots=config.roots,
-        wanted=(config.wanted,),
+        wanted=config.wanted,
         labels=config.labels,
         text_encoder=config.text_encoder,
         trained_on=config.trained_on,
         datasets=config.datasets,
         scores=config.scores,
         baselines=config.baselines,
+        head=config.head,
+        prompt=config.prompt,
     )
 
 
@@ -89,10 +93,32 @@ def fingerprint(folder: Path) -> Mapping[str, Floats]:
     return {name.removeprefix(FINGERPRINT): value for name, value in rows if name.startswith(FINGERPRINT)}
 
 
-def _read(folder: Path) -> dict[str, Floats]:
+def text_head(folder: Path) -> TextHead | None:
+    """How texts meet this expert's embeddings; None where it has labels only.
+
+    Raises:
+        ExpertError: the folder holds no expert, or one that cannot be used.
+    """
+    import numpy as np
+
+    config = schema.read(folder)
+    if config.head != "text":
+        return None
+    read = _read(folder, [*_HEAD.values(), VOCABULARY])
+    W, b, temperature = (read[name] for name in _HEAD.values())
+    texts = read[VOCABULARY]
+    fits = W.shape == (*b.shape, *texts.shape[1:]) and texts.shape[:1] == (len(config.labels),)
+    with np.errstate(over="ignore"):
+        scale = config.calibration.slope * float(np.exp(temperature.sum(dtype=np.float64)))
+    if not fits or not all(np.isfinite(part).all() for part in (W, b, texts, scale)):
+        raise ExpertError("its text head does not fit its vocabulary", file=str(folder))
+    return TextHead(W, b, texts, scale)
+
+
+def _read(folder: Path, names: Sequence[str] | None = None) -> dict[str, Floats]:
     file = folder / schema.WEIGHTS
     try:
-        return read_local(file)
+        return read_local(file, names)
     except (OSError, HubbotError) as error:
         raise ExpertError(f"cannot be read: {error}", file=str(file)) from error
 
@@ -115,22 +141,26 @@ def save(
     folder: Path,
     config: schema.Config,
     probe: Probe,
-    origin: Floats,
+    origin: Mapping[str, Floats],
     rows: Mapping[str, Floats],
     hashes: Mapping[str, tuple[str, ...]],
+    vocabulary: Floats | None = None,
 ) -> None:
     """Write an expert's folder.
 
     Args:
-        origin: the root's matrix, (d_H, d_W).
+        origin: the root's matrices (d_H, d_W) by layer; a LoRA starts at zero and needs none.
         rows: the root's fingerprint.
         hashes: see `trained_on`.
+        vocabulary: of a text head, the embeddings of its labels' texts, (k, d_text).
     """
     import numpy as np
     from safetensors.numpy import save_file
 
     tensors = {f"probe.{name}": value.detach().cpu().numpy() for name, value in probe.state_dict().items()}
-    tensors |= {f"{FINGERPRINT}{name}": value for name, value in rows.items()} | {"origin": origin}
+    tensors |= {f"{FINGERPRINT}{name}": value for name, value in rows.items()}
+    tensors |= {f"{ORIGIN}{name}": value for name, value in origin.items()}
+    tensors |= {} if vocabulary is None else {VOCABULARY: vocabulary}
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, folder / schema.WEIGHTS)
     schema.write(config, folder)

@@ -1,6 +1,10 @@
 """config.json of an expert, believed only after every field was looked at. Needs no torch.
 
 An expert may come from a stranger's repo, so that sizes are bounded before anything is allocated.
+
+    "tensors": [{"name": …, "shape": [d_H, d_W], "kind": "dense" or "lora"}, …]   what a reading takes
+    "head": {"kind": "labels"}                        any number of the labels is right
+            {"kind": "text", "prompt": "a {}"}        one is, and a text in its prompt meets the same space
 """
 
 from __future__ import annotations
@@ -13,15 +17,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hubbot.errors import ExpertError
-from hubbot.records import Label, Wanted
+from hubbot.records import Kind, Label, Wanted
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, WEIGHTS, TRAINED_ON = "config.json", "model.safetensors", "trained-on.json"
 MAX_SIZE = 4096  # probes, projection, encoding, labels
 FLOOR = 0.5
 """No threshold is lower: what is less likely than not is never recognised, however many surer labels beside
 it make up for its mistakes. It binds strangers' experts too."""
-MAX_VALUES = 2**28  # of the tensor that is probed: 1 GB as float32
+MAX_VALUES = 2**28  # of the tensors that are probed together: 1 GB as float32
+MAX_TENSORS = 64
+HEADS = ("labels", "text")
+FINGERPRINT, ORIGIN, VOCABULARY = "fingerprint.", "origin.", "vocabulary"
+"""What tensors beside the probe's are called; see `artifact`."""
 
 T = TypeVar("T")
 
@@ -47,16 +55,18 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything of an expert that is not a tensor. `probe` holds `kind` and the sizes."""
+    """Everything of an expert that is no tensor, named as in `ExpertInfo`. `probe` holds `kind` and sizes."""
 
     name: str
     roots: tuple[str, ...]
-    wanted: Wanted
+    wanted: tuple[Wanted, ...]
     labels: tuple[Label, ...]
     text_encoder: str
     probe: Mapping[str, Any]
     calibration: Calibration
     trained_on: str
+    head: str = "labels"
+    prompt: str = "{}"
     datasets: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     baselines: Mapping[str, float] = field(default_factory=dict)
@@ -66,8 +76,11 @@ class Config:
 def write(config: Config, folder: Path) -> None:
     """Write config.json."""
     told = {"format": FORMAT, **asdict(config)}
-    told["tensors"] = [{"name": config.wanted.name, "shape": list(config.wanted.shape or ())}]
-    del told["wanted"]
+    told["tensors"] = [
+        {"name": want.name, "shape": list(want.shape or ()), "kind": want.kind} for want in config.wanted
+    ]
+    told["head"] = {"kind": config.head} | ({"prompt": config.prompt} if config.head == "text" else {})
+    del told["wanted"], told["prompt"]
     text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
@@ -95,18 +108,20 @@ def read(folder: Path) -> Config:
 def _config(raw: Any) -> Config:
     if _mapping(raw).get("format") != FORMAT:
         raise ValueError(f"format is {raw.get('format')!r}, this hubbot reads {FORMAT}")
-    tensors = _list(raw["tensors"], _wanted)
-    if len(tensors) != 1:
-        raise ValueError(f"{len(tensors)} tensors, this hubbot's experts read one")
+    head = _mapping(raw["head"])
+    if head.get("kind") not in HEADS:
+        raise ValueError(f"head.kind is {head.get('kind')!r:.80}, one of {', '.join(HEADS)} is needed")
     return Config(
         name=_text(raw["name"]),
         roots=_some(_list(raw["roots"], _text), "roots"),
-        wanted=tensors[0],
+        wanted=_tensors(raw["tensors"]),
         labels=_labels(raw["labels"]),
         text_encoder=_text(raw["text_encoder"]),
         probe=_probe(_mapping(raw["probe"])),
         calibration=_calibration(_mapping(raw["calibration"])),
         trained_on=_text(raw["trained_on"]),
+        head=head["kind"],
+        prompt=_prompt(head.get("prompt", "{}")),
         datasets=_list(raw["datasets"], _text),
         scores=_numbers(raw["scores"]),
         baselines=_numbers(raw.get("baselines", {})),
@@ -114,17 +129,33 @@ def _config(raw: Any) -> Config:
     )
 
 
+def _tensors(raw: Any) -> tuple[Wanted, ...]:
+    tensors = _some(_list(raw, _wanted), "tensors")
+    if len({want.name for want in tensors}) < len(tensors) or len(tensors) > MAX_TENSORS:
+        raise ValueError(f"tensors must differ, and be no more than {MAX_TENSORS}")
+    if sum(prod(want.shape or ()) for want in tensors) > MAX_VALUES:
+        shapes = ", ".join(str(want.shape) for want in tensors)
+        raise ValueError(f"tensors of shape {shapes:.200} are larger than an expert may read")
+    return tensors
+
+
 def _wanted(raw: Any) -> Wanted:
-    shape = _list(_mapping(raw)["shape"], _size)
-    if prod(shape) > MAX_VALUES:
-        raise ValueError(f"a tensor of shape {shape} is larger than an expert may read")
-    return Wanted(_text(raw["name"]), shape=shape)
+    shape, kind = _list(_mapping(raw)["shape"], _size), Kind(_mapping(raw)["kind"])
+    if kind is Kind.LORA and len(shape) != 2:
+        raise ValueError(f"a low-rank layer of shape {shape}, (d_H, d_W) is needed")
+    return Wanted(_text(raw["name"]), shape=shape, kind=kind)
+
+
+def _prompt(raw: Any) -> str:
+    if "{}" not in _text(raw):
+        raise ValueError(f"head.prompt is {raw!r:.80}, and has no {{}} where the text goes")
+    return str(raw)
 
 
 def _labels(raw: Any) -> tuple[Label, ...]:
     labels = _some(_list(raw, _label), "labels")
     if len({label.name for label in labels}) < len(labels) or len(labels) > MAX_SIZE:
-        raise ValueError("labels must differ, and be no more than 4096")
+        raise ValueError(f"labels must differ, and be no more than {MAX_SIZE}")
     return labels
 
 

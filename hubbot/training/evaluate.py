@@ -54,7 +54,7 @@ def score_expert(folder: Path, source: Source, split: str = "test") -> Evaluatio
     """
     with one_thread():
         expert = artifact.load(folder)
-        layer = source.sample(split, [expert.config.wanted.name])
+        layer = source.sample(split, [expert.config.wanted[0].name])
         calibration = expert.config.calibration
         said = (
             calibration.slope
@@ -73,7 +73,7 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 def _operating_point(expert: Expert, layer: Sample) -> dict[str, float]:
     """Precision and coverage of the labels that the expert stands by, through its own mouth."""
     readings = expert.consult(
-        [_as_upload(expert, X) for X in layer.weights[expert.config.wanted.name].dense()]
+        [_as_upload(expert, X) for X in layer.weights[expert.config.wanted[0].name].dense()]
     )
     known = torch.stack(
         [
@@ -90,7 +90,7 @@ def _operating_point(expert: Expert, layer: Sample) -> dict[str, float]:
 
 
 def _as_upload(expert: Expert, X: Matrix) -> Tensors:
-    wanted = expert.config.wanted
+    [wanted] = expert.config.wanted
     values = {wanted.name: X.reshape(wanted.shape or ()).numpy()}
     file = RemoteFile("model.safetensors", 4 * X.numel(), "zoo")
     return Tensors("zoo/child", "0" * 40, values, {wanted.name: "F32"}, (file,), 0, 0)

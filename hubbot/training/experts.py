@@ -53,7 +53,7 @@ def make_expert(
         config = Config(
             name=name or source.roots[0].replace("-zoo/", "-").replace("/", "-"),
             roots=source.roots,
-            wanted=source.wanted[layer],
+            wanted=(source.wanted[layer],),
             labels=source.labels,
             text_encoder=ENCODER,
             probe={"kind": "probex", **asdict(sizes)},
@@ -98,5 +98,7 @@ def _provenance(source: Source, swept: Mapping[str, Trained], how: Schedule) -> 
 
 def _save(out: Path, config: Config, source: Source, trained: Trained) -> None:
     hashes = {split: source.hashes(split) for split in ("train", "validation", "calibration")}
-    origin = source.origin[config.wanted.name].numpy()
+    origin = {
+        want.name: source.origin[want.name].numpy() for want in config.wanted if want.name in source.origin
+    }
     artifact.save(out, config, trained.probe, origin, source.fingerprint, hashes)

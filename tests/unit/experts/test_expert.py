@@ -34,7 +34,7 @@ def upload(repo: str, values: Mapping[str, Floats]) -> Tensors:
 
 
 def stored(repo: str, expert: Expert) -> Tensors:
-    name = expert.config.wanted.name
+    name = expert.config.wanted[0].name
     return upload(repo, read_local(MODELS / repo / "model.safetensors", [name]))
 
 
@@ -59,7 +59,7 @@ def test_most_labels_are_right_and_recognised_ones_nearly_all(expert: Expert) ->
 
 
 def test_rounding_to_sixteen_bits_leaves_the_reading(expert: Expert) -> None:
-    name = expert.config.wanted.name
+    name = expert.config.wanted[0].name
     for line in INDEX:
         if line["root"] == expert.info.tree and line["dtype"] == "float32":
             exact = stored(line["repo"], expert)
@@ -77,7 +77,7 @@ def test_a_reading_carries_its_evidence(expert: Expert) -> None:
     assert reading.content_ids == ("aa", "bb")
     assert (reading.expert, reading.version) == (expert.info.name, expert.info.version)
     assert reading.tree == expert.info.tree
-    assert reading.tensors_read == (expert.config.wanted.name,)
+    assert reading.tensors_read == (expert.config.wanted[0].name,)
     assert (reading.bytes_read, reading.bytes_stored, reading.stored_tensors) == (123, 4567, 74)
     assert reading.embedding is not None
     assert len(reading.embedding) == expert.config.probe["encoding"]
@@ -85,7 +85,7 @@ def test_a_reading_carries_its_evidence(expert: Expert) -> None:
 
 
 def test_strangers_get_an_abstention_with_its_reason(expert: Expert) -> None:
-    name, shape = expert.config.wanted.name, expert.config.wanted.shape or ()
+    name, shape = expert.config.wanted[0].name, expert.config.wanted[0].shape or ()
     good = stored(children(expert)[0], expert)
     root = stored(expert.info.tree, expert).values[name]
     noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * root.std()
@@ -137,7 +137,7 @@ def test_an_empty_batch_is_no_work(expert: Expert) -> None:
 
 
 def test_an_expert_reads_little_of_each_file() -> None:
-    name = {tree: e.config.wanted.name for tree, e in EXPERTS.items()}
+    name = {tree: e.config.wanted[0].name for tree, e in EXPERTS.items()}
     shares = []
     for line in INDEX:
         if line["root"]:
