@@ -90,8 +90,10 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
     from hubbot.trees.forest import Forest, KnownRoot
 
     infos = experts(settings)
+    rows = {info.folder: fingerprint(Path(info.folder)) for info in infos}
     roots = [
-        KnownRoot(info.tree, info.roots[1:], Fingerprint(fingerprint(Path(info.folder)))) for info in infos
+        KnownRoot(info.tree, info.roots[1:], Fingerprint(rows[info.folder]) if rows[info.folder] else None)
+        for info in infos
     ]
     with open_hub(settings) as hub, Engine(settings.device) as engine:
         yield Reader(hub=hub, forest=Forest(roots), router=Router(infos), engine=engine)
@@ -113,11 +115,12 @@ def open_bot(
     Raises:
         StoreLocked: another bot owns the database.
     """
+    from hubbot.experts.artifact import text_head
     from hubbot.pipeline import Bot, Manners
 
     with open_reader(settings) as reader, open_store(settings) as store, store.lock("hubbot"):
         for info in reader.router.experts:
-            store.save_expert(info)
+            store.save_expert(info, text_head(Path(info.folder)))
         yield Bot(
             reader=reader,
             store=store,

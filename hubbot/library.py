@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from threading import Lock
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from hubbot.encoders.loading import OFFLINE_DEFAULT
 from hubbot.errors import EncoderError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from hubbot.store.store import Store
 
 MAX_QUERY_CHARS = 300
+SAMPLE, PICTURES = "sample.png", (".png", ".jpg", ".jpeg", ".webp")
+UNSAFE_FOR_ALL = "not-for-all-audiences"
+"""The Hub's tag for what is not to be shown unasked."""
 LIKELY = 0.5
 """From this chance on a hit is an answer; below it the answer says so."""
 
@@ -194,6 +198,20 @@ class Library:
     def address(self, repo: str) -> str:
         """Where the model lies on the Hub."""
         return f"{self.endpoint}/{repo}"
+
+    def picture(self, upload: Upload) -> str | None:
+        """The address of a picture that the repo shows of itself; None where it has none for everybody.
+
+        `sample.png` at its top, else the first one that it lists. Only its name says that it is one: show it
+        as a picture and nothing else.
+        """
+        if upload.gated or upload.private or upload.disabled or UNSAFE_FOR_ALL in upload.tags:
+            return None
+        names = [name for name in upload.files if name.lower().endswith(PICTURES)]
+        if not names:
+            return None
+        name = SAMPLE if SAMPLE in names else names[0]
+        return f"{self.address(upload.repo)}/resolve/{quote(upload.commit)}/{quote(name)}"
 
     def _fresh(self) -> _Indexes:
         """What is searched, of the database as it is now."""

@@ -219,7 +219,8 @@ def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit
     placement = place(upload, contents, reader.hub, reader.forest)
     expert = reader.router.for_tree(placement.tree) if placement.tree else None
     seen = Visit(upload, placement, contents.files if contents else (), expert)
-    if problem or expert is None or placement.relation == "adapter":
+    whole = expert is not None and not expert.reads_adapters
+    if problem or expert is None or (whole and placement.relation == "adapter"):
         return replace(seen, abstention=problem or _nobody_to_ask(placement, expert))
     if known and _still_holds(known, expert, seen.files):
         return replace(seen, known=known)

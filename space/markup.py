@@ -33,6 +33,16 @@ def link(address: str, text: str, *, cls: str = "", away: bool = False) -> str:
     return f'<a class="{cls}" href="{esc(address)}"{target}>{text}</a>'
 
 
+def picture(address: str, alt: str) -> str:
+    """A picture from the web, which is told nothing of who looks at it."""
+    if urlsplit(address).scheme not in ("http", "https"):
+        return ""
+    return (
+        f'<img class="hb-picture" src="{esc(address)}" alt="{esc(alt)}" loading="lazy" '
+        'referrerpolicy="no-referrer">'
+    )
+
+
 def page_of(repo: str, query: str = "") -> str:
     """The address of a model's page; the query leads back to where the reader came from."""
     return f"/?model={quote(repo)}" + (f"&q={quote(query)}" if query else "")

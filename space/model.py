@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from hubbot import Library, ModelPage, Reading
 from space.markup import bar, chips, element, esc, facts, link, percent, plural, size, tree_page_of
-from space.results import HOW, reason
+from space.results import HOW, reason, shown_of
 
 SOURCES = {
     "card": "card",
@@ -63,7 +63,8 @@ def _title(library: Library, page: ModelPage) -> str:
     when = f"{upload.modified_at.day} {upload.modified_at:%B %Y}"
     line = f"commit {element('code', esc(upload.commit[:8]))}, changed {when} · "
     away = link(library.address(upload.repo), "on the Hub ↗", away=True)
-    return element("h1", esc(upload.repo), cls="hb-repo") + element("p", line, away, cls="hb-quiet")
+    told = element("h1", esc(upload.repo), cls="hb-repo") + element("p", line, away, cls="hb-quiet")
+    return element("header", element("div", told), shown_of(library, page))
 
 
 def _verdict(page: ModelPage) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbot import Hit, HubbotError, Library, ModelPage, Reading
-from space.markup import bar, chips, element, esc, link, page_of, percent, plural, tree_page_of
+from space.markup import bar, chips, element, esc, link, page_of, percent, picture, plural, tree_page_of
 
 SURE, LIKELY = 0.9, 0.5
 
@@ -111,8 +111,15 @@ def _card(library: Library, hit: Hit, query: str) -> str:
         reasons,
         _others(page, hit),
         element("footer", *foot),
+        shown_of(library, page),
         cls="hb-card",
     )
+
+
+def shown_of(library: Library, page: ModelPage | None) -> str:
+    """The picture that a repo has of itself; nothing where it has none."""
+    address = library.picture(page.upload) if page else None
+    return picture(address, f"A picture from {page.upload.repo}") if page and address else ""
 
 
 def _others(page: ModelPage | None, hit: Hit) -> str:
