@@ -65,11 +65,11 @@ def files(
     return Path(fetched), tuple(sorted(sizes))
 
 
-class _Silent(tqdm):  # type: ignore[misc]
+class _Silent(tqdm):
     """The client's progress bar, not shown: who calls us has one of their own, or wants none."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **{**more, "disable": True})
+        super().__init__(*given, **{**more, "disable": True})  # type: ignore[no-untyped-call]
 
 
 def _exactly(path: str) -> str:

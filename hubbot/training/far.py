@@ -209,8 +209,7 @@ def open_far(
         ZooError: the shelf is full.
     """
     roots = tuple(roots) or _named_root(catalogue)
-    shapes = survey(hub, catalogue)
-    wanted = [_wanted(name, shapes) for name in layers] or list(_sweep(shapes))
+    wanted = choose_layers(layers, survey(hub, catalogue))
     if not wanted:
         raise UsageError("no layer of these models is one that a probe may read", hint="name one: --layer")
     gathered = gather(hub, shelf, catalogue, wanted, threads=threads, watch=watch)
@@ -258,14 +257,16 @@ def _comparable(a: Sequence[str], b: Sequence[str]) -> bool:
 
 # --- layers -------------------------------------------------------------------------------------
 
+Shapes = Mapping[str, tuple[int, ...]]
 
-def survey(hub: Hub, catalogue: Catalogue) -> Mapping[str, tuple[int, ...]]:
-    """Name and shape of the tensors that most of the first few readable models have.
+
+def survey(hub: Hub, catalogue: Catalogue) -> list[Shapes]:
+    """Name and shape of the tensors of the first few models that can be read.
 
     Raises:
-        HubbotError: none of them can be read; the reason of the last one.
+        HubbotError: none of them can; the reason of the last one.
     """
-    told: list[Mapping[str, tuple[int, ...]]] = []
+    told: list[Shapes] = []
     fault: HubbotError | None = None
     for entry in catalogue.entries[: 4 * SURVEYED]:
         try:
@@ -280,28 +281,48 @@ def survey(hub: Hub, catalogue: Catalogue) -> Mapping[str, tuple[int, ...]]:
             break
     if not told:
         raise fault or UsageError("none of the first models has weights that can be read")
-    votes = Counter((name, shape) for shapes in told for name, shape in shapes.items())
-    return {name: shape for (name, shape), count in votes.items() if 2 * count > len(told)}
+    return told
 
 
-def _wanted(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Wanted:
+def choose_layers(names: Sequence[str], told: Sequence[Shapes]) -> list[Wanted]:
+    """The layers of these names as most of the surveyed models have them; without names, all candidates.
+
+    Raises:
+        UsageError: most of the models have no such layer.
+    """
+    if not names:
+        voted = Counter(want for shapes in told for want in _candidates(shapes))
+        return [want for want, count in voted.items() if 2 * count > len(told)]
+    return [_voted(name, told) for name in names]
+
+
+def _voted(name: str, told: Sequence[Shapes]) -> Wanted:
+    [(want, count)] = Counter(_as_it_lies(name, shapes) for shapes in told).most_common(1)
+    if want is None or 2 * count <= len(told):
+        end = name.rpartition(".")[2]
+        near = [other for other in told[0] if other.rpartition(".")[2] == end][:3]
+        raise UsageError(f"most models have no layer {name}", hint=f"some of theirs: {', '.join(near)}")
+    return want
+
+
+def _as_it_lies(name: str, shapes: Shapes) -> Wanted | None:
+    """A layer in one model: as a tensor, as the factors of a LoRA, or not at all."""
     if name in shapes:
         return Wanted(name, shape=shapes[name])
     found = pairs.pair(name, shapes)
     if found is None:
-        near = [other for other in shapes if other.rpartition(".")[2] == name.rpartition(".")[2]][:3]
-        raise UsageError(f"these models have no layer {name}", hint=f"some of theirs: {', '.join(near)}")
+        return None
     A, B = (shapes[part] for part in found)
-    return Wanted(name, shape=(B[0], A[1]), kind=Kind.LORA)
+    fits = not pairs.fault(name, None, A, B)
+    return Wanted(name, shape=(B[0], A[1]), kind=Kind.LORA) if fits else None
 
 
-def _sweep(shapes: Mapping[str, tuple[int, ...]]) -> list[Wanted]:
+def _candidates(shapes: Shapes) -> list[Wanted]:
     """Every layer that a probe may read: an adapter's pairs, a whole model's hidden matrices."""
     downs = [suffix for suffix, _ in pairs.SUFFIXES]
     loras = [name.removesuffix(end) for name in shapes for end in downs if name.endswith(end)]
-    if loras:
-        return [_wanted(name, shapes) for name in dict.fromkeys(loras)]
-    return [Wanted(name, shape=shapes[name]) for name in candidates(shapes)]
+    found = (_as_it_lies(name, shapes) for name in dict.fromkeys(loras) or candidates(shapes))
+    return [want for want in found if want is not None]
 
 
 def root_of(hub: Hub, roots: Sequence[str], wanted: Sequence[Wanted]) -> Root:

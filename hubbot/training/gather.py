@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 PASSING = (HubUnavailable, RateLimited)
 TOLERATED = 0.02
-"""The share of models that the Hub may fail to give before the whole reading counts as interrupted."""
+"""The share of models, or one, that the Hub may fail to give before the reading counts as interrupted."""
 
 NOTES = (
     "dataset_chosen_targets",
@@ -95,7 +95,7 @@ def gather(
     files = work.files(heads)
     work.fetch(heads, files)
     missed = sum(isinstance(error, PASSING) for error in work.faults.values())
-    if missed > TOLERATED * len(catalogue.entries):
+    if missed > max(1, TOLERATED * len(catalogue.entries)):
         one = next(error for error in work.faults.values() if isinstance(error, PASSING))
         hint = "the same command goes on from here; what came is kept"
         raise HubUnavailable(f"{missed} models could not be had, the last words: {one}", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,16 +16,22 @@ from hubbot.zoo.layout import Zoo
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+def near(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     return model_j.make_zoo(tmp_path_factory.mktemp("zoo"))
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, near: Zoo) -> Path:
+    """The folder of a Hub with the zoo on it."""
+    closed = Server(tmp_path_factory.mktemp("filled"))
+    mirror(near, closed.repos, closed.datasets)
+    return closed.repos.folder
+
+
 @pytest.fixture
-def server(tmp_path: Path, zoo: Zoo) -> Iterator[Server]:
+def server(tmp_path: Path, filled: Path) -> Iterator[Server]:
     """One's own, for a test that plays tricks on it."""
-    with Server(tmp_path / "hub") as running:
-        mirror(zoo, running.repos, running.datasets)
-        running.log.clear()
+    with Server(shutil.copytree(filled, tmp_path / "hub")) as running:
         yield running
 
 
