@@ -28,7 +28,7 @@ looks for such a model finds this one. This pull request adds the following and 
 
 {added}
 
-**How it was found.** The expert {expert}, version {version}, knows models that were fine-tuned from \
+**How it was found.** The expert {expert}, version {version}, knows {models} \
 {root} and learned from {trained_on}. It read {tensors} of commit {commit}: {read} of {stored}. Its \
 answer comes from these weights alone, not from the name or the card.
 
@@ -37,7 +37,7 @@ answer comes from these weights alone, not from the name or the card.
 {labels}
 
 These are chances, calibrated on models that the expert neither learned from nor was chosen by; below its \
-threshold a label is not mentioned.{scores} It can still be wrong, and you know better: then please \
+threshold a label is not mentioned.{scope}{scores} It can still be wrong, and you know better: then please \
 close this.
 
 **Try it yourself.** {command} reads the same bytes and says the same.
@@ -89,6 +89,7 @@ def pull_request_text(reading: Reading, info: ExpertInfo, edit: Edit, contact: s
         added="\n".join(f"- {_code(line)}" for line in edit.added),
         expert=_code(info.name),
         version=_code(info.version),
+        models="adapters of" if info.reads_adapters else "models that were fine-tuned from",
         root=_code(reading.tree or info.tree),
         trained_on=_code(info.trained_on, LONGEST_SENTENCE),
         tensors=_tensors(reading.tensors_read),
@@ -96,6 +97,7 @@ def pull_request_text(reading: Reading, info: ExpertInfo, edit: Edit, contact: s
         read=_size(reading.bytes_read),
         stored=_size(reading.bytes_stored),
         labels="\n".join(f"- {_label(p, info)}: {_percent(p.probability)}" for p in reading.recognised),
+        scope=_scope(info),
         scores=_scores(info),
         command=_code(f"hubbot tell {reading.repo}"),
         contact=_reachable(contact),
@@ -113,6 +115,16 @@ def _title(edit: Edit) -> str:
 def _label(prediction: Prediction, info: ExpertInfo) -> str:
     texts: Iterable[str] = (label.text for label in info.labels if label.name == prediction.label)
     return _code(next(iter(texts), prediction.label))
+
+
+def _scope(info: ExpertInfo) -> str:
+    """What an answer is chosen from, where one excludes the others."""
+    if info.head != "text":
+        return ""
+    return (
+        f" It chooses one of {len(info.labels)} things that it knows by name; what is not among them it can "
+        "only mistake for one of them, or say nothing."
+    )
 
 
 def _scores(info: ExpertInfo) -> str:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MIDDLE, SLOPE = 0.45, 20.0
 """A text whose nearest concept has this cosine means it with an even chance; 0.1 nearer, with 88%. Set by eye
 on some fifty texts against the names of 1,280 emoji, and of 200 of them, with all-MiniLM-L6-v2: "something to
-eat" lies at 0.52 (a pot of food), "a fruit" at 0.69 (a pear), "tax law" at 0.39 (customs), but "a chess piece"
-also at 0.49 (a skateboard)."""
+eat" lies at 0.52 (a pot of food), "a fruit" at 0.69 (a pear), "tax law" at 0.39 (customs), but "a chess
+piece" also at 0.49 (a skateboard)."""
 
 TEMPERATURE = 0.1
 """A concept whose cosine is 0.1 below the nearest one's is meant as well with 1/e of its chance. Wider than

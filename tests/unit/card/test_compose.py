@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from hubbot.card.compose import compose, pull_request_text
 from hubbot.card.front_matter import Edit
-from hubbot.records import ExpertInfo, Label, Prediction, Reading, Suggestion, SuggestionState, Wanted
+from hubbot.records import ExpertInfo, Kind, Label, Prediction, Reading, Suggestion, SuggestionState, Wanted
 
 INFO = ExpertInfo(
     name="digits-vit",
@@ -80,6 +80,41 @@ def test_a_draft_with_the_most_probable_first() -> None:
 )
 def test_the_body_says_what_owners_want_to_know(said: str) -> None:
     assert said in made().body
+
+
+ADAPTERS = replace(
+    INFO,
+    wanted=(Wanted("blocks.0.attn2.to_v", shape=(8, 8), kind=Kind.LORA),),
+    head="text",
+    trained_on="LoRAs of pictures",
+)
+ONE = replace(
+    READING,
+    predictions=(Prediction("7", 0.97, True), Prediction("0", 0.02, False)),
+    tensors_read=tuple(f"blocks.0.attn2.to_v.lora_{factor}.weight" for factor in "AB"),
+)
+
+
+def test_one_concept_out_of_many_is_suggested_as_such() -> None:
+    suggestion = made(reading=ONE, info=ADAPTERS)
+    assert suggestion.added == ("tags: seven",)
+    assert suggestion.title == "Add the tag seven, read off the weights"
+    for said in (
+        "knows adapters of `root/vit` and learned from `LoRAs of pictures`",
+        "the tensors `blocks.0.attn2.to_v.lora_A.weight`, `blocks.0.attn2.to_v.lora_B.weight` of commit",
+        "- `the digit seven`: 97.0%",
+        "It chooses one of 3 things that it knows by name",
+    ):
+        assert said in suggestion.body
+    assert "chooses one of" not in made().body
+    assert suggestion.new_text.encode() == CARD.replace(b"mine\r\n", b"mine\r\ntags:\r\n- seven\r\n")
+
+
+def test_the_owners_pipeline_and_base_model_are_left_as_they_are() -> None:
+    card = b"---\nbase_model: root/vit\npipeline_tag: text-to-image\ntags: [lora]\n---\n"
+    text = made(card, ONE, ADAPTERS).new_text
+    assert "base_model: root/vit\npipeline_tag: text-to-image\n" in text
+    assert text.count("lora") == 1
 
 
 def test_the_baselines_are_not_told_as_the_experts_own_score() -> None:
