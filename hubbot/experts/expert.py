@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from hubbot.errors import ExpertError, ShapeMismatch, TensorNotFound
 from hubbot.experts.calibrate import Geometry, distance
+from hubbot.experts.heads import Head
 from hubbot.experts.matrices import Dense, Factored, Matrices, Weights
-from hubbot.experts.probe import KINDS, VIEWS, Head, Probe, Sizes, matrix_shape
+from hubbot.experts.probe import KINDS, VIEWS, Probe, Sizes, matrix_shape
 from hubbot.experts.schema import ORIGIN, VOCABULARY, Config
 from hubbot.records import Abstention, ExpertInfo, Kind, Label, Prediction, Reading, Tensors, Wanted
 from hubbot.weights import pairs

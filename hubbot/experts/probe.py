@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from hubbot.experts.matrices import Weights
+from hubbot.experts import closed
+from hubbot.experts.heads import Head, LabelHead, Start, TextHead
+from hubbot.experts.matrices import Weights, chunks
 from hubbot.experts.views import Lens, View
 
 VIEWS = ("raw", "mean", "standard")
@@ -47,14 +48,6 @@ class Sizes:
     dropout: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a probe answers in: `labels`, as many as `width`, or `text` embeddings of that width."""
-
-    kind: str
-    width: int
-
-
 def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
     """The shape (d_H, d_W) under which a tensor is probed: kernels are unrolled, a vector is a column.
 
@@ -70,10 +63,14 @@ def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
 
 
 class Way(NamedTuple):
-    """Which responses a branch looks at: of X or of its transpose, of first or second order."""
+    """Which responses a branch looks at: of X or of its transpose, of first or second order.
+
+    A plain branch takes them as they are, neither standardised nor through a ReLU.
+    """
 
     turned: bool
     second: bool
+    plain: bool = False
 
 
 class Branch(nn.Module):
@@ -83,15 +80,27 @@ class Branch(nn.Module):
         super().__init__()
         rows, columns = reversed(shape) if way.turned else shape
         given = rows if way.second else columns
-        self.way, self.standardised = way, standardised
-        self.U = nn.Parameter(torch.randn(given, sizes.probes) / given**0.5)  # (d, r_U)
-        self.V = nn.Parameter(torch.randn(rows, sizes.projection) / rows**0.5)  # (d, r_V)
+        self.way, self.standardised = way, standardised and not way.plain
+        probes, projection = sizes.probes, sizes.projection
+        if way.plain:  # more directions than there are say nothing new
+            probes, projection = min(probes, given), min(projection, rows)
+        self.U = nn.Parameter(torch.randn(given, probes) / given**0.5)  # (d, r_U)
+        self.V = nn.Parameter(torch.randn(rows, projection) / rows**0.5)  # (d, r_V)
+
+    @property
+    def features(self) -> int:
+        return self.U.shape[1] * self.V.shape[1]
 
     def forward(self, view: View) -> Tensor:
         """(n, r_U·r_V)"""
+        projected = self.project(view)
+        return (projected if self.way.plain else torch.relu(projected)).flatten(1)
+
+    def project(self, view: View) -> Tensor:
+        """Zᵀ V. (n, r_U, r_V)"""
         view = view.turned() if self.way.turned else view
         project = view.second if self.way.second else view.first
-        return torch.relu(project(self.U, self.V, self.standardised)).flatten(1)
+        return project(self.U, self.V, self.standardised)
 
 
 class Probe(nn.Module):
@@ -120,11 +129,14 @@ class Probe(nn.Module):
             nn.ModuleList(Branch(shape, way, sizes, self.standardised) for way in self.ways)
             for shape in shapes.values()
         )
-        features = len(self.shapes) * len(self.ways) * sizes.probes * sizes.projection
+        features = sum(branch.features for layer in self.branches for branch in _branches(layer))
         self.encoder = nn.Linear(features, sizes.encoding)
         self.dropout = nn.Dropout(sizes.dropout)
-        answer = TextHead(sizes.encoding, head.width, self.warm) if head.kind == "text" else None
-        self.head: nn.Module = answer or nn.Linear(sizes.encoding, head.width)
+        self.head: Any = (  # called alike, whichever it is
+            TextHead(sizes.encoding, head.width, self.warm)
+            if head.kind == "text"
+            else LabelHead(sizes.encoding, head.width)
+        )
 
     def centre(self, layer: str) -> Tensor:
         """The mean of the tree's training models. (d_H, d_W)"""
@@ -139,16 +151,24 @@ class Probe(nn.Module):
         """The weights as the branches see them, layer by layer; needed once, however often they are read."""
         return [lens(weights[name]) for name, lens in zip(self.shapes, self._lenses(), strict=True)]
 
+    def begin(self, views: Sequence[View], truth: Tensor, texts: Tensor | None) -> None:
+        """A better start than random, from what `see` gave of the training models; the papers have none.
+
+        Args:
+            truth: (n, k).
+            texts: (k, d_text) for a text head.
+        """
+
+    def _paired(self, views: Sequence[View]) -> list[tuple[Branch, View]]:
+        layers = zip(self.branches, views, strict=True)
+        return [(branch, view) for layer, view in layers for branch in _branches(layer)]
+
     def _lenses(self) -> list[Lens]:
         return [cast(Lens, lens) for lens in self.lenses]
 
     def read(self, views: Sequence[View]) -> Tensor:
         """What `see` gave to an encoding, (n, r_T)."""
-        features = [
-            branch(view)
-            for view, layer in zip(views, self.branches, strict=True)
-            for branch in cast(nn.ModuleList, layer)
-        ]
+        features = [branch(view) for branch, view in self._paired(views)]
         encoding: Tensor = self.encoder(self.dropout(torch.cat(features, 1)))
         return encoding
 
@@ -162,8 +182,7 @@ class Probe(nn.Module):
         Args:
             texts: (k, d_text), for a text head: embeddings of any vocabulary, concepts never met included.
         """
-        encoding = self.dropout(encoding)
-        logits: Tensor = self.head(encoding) if texts is None else self.head(encoding, texts)
+        logits: Tensor = self.head(self.dropout(encoding), texts)
         return logits
 
     def forward(self, weights: Weights, texts: Tensor | None = None) -> Tensor:
@@ -171,19 +190,8 @@ class Probe(nn.Module):
         return self.score(self.encode(weights), texts)
 
 
-class TextHead(nn.Module):
-    """Cosine of an encoding with a linear map of a text's embedding; the papers have no temperature."""
-
-    def __init__(self, encoding: int, width: int, warm: bool) -> None:
-        super().__init__()
-        self.of_text = nn.Linear(width, encoding)
-        self.temperature = nn.Parameter(torch.full((), 2.0 if warm else 0.0), requires_grad=warm)
-
-    def forward(self, encoding: Tensor, texts: Tensor) -> Tensor:
-        """(n, r_T), (k, d_text) -> (n, k)"""
-        cosine = functional.normalize(encoding, dim=1) @ functional.normalize(self.of_text(texts), dim=1).T
-        logits: Tensor = cosine * self.temperature.exp()
-        return logits
+def _branches(layer: nn.Module) -> list[Branch]:
+    return [cast(Branch, branch) for branch in cast(nn.ModuleList, layer)]
 
 
 class ProbeX(Probe):
@@ -201,9 +209,31 @@ class MVProbe(Probe):
 
 
 class TreeProbe(MVProbe):
-    """Ours."""
+    """Ours: a linear branch, solved before training begins, and MVProbe's for what it leaves over."""
 
+    ways = (Way(turned=False, second=False, plain=True), *MVProbe.ways)
     warm = True
+
+    @torch.no_grad()
+    def begin(self, views: Sequence[View], truth: Tensor, texts: Tensor | None) -> None:
+        """Solve the linear branches; all others start without a say."""
+        features, columns, first = [], [], 0
+        for branch, view in self._paired(views):
+            if branch.way.plain:
+                branch.U.copy_(closed.directions(view, branch.U.shape[1]))
+                branch.V.copy_(closed.directions(view.turned(), branch.V.shape[1]))
+                features.append(torch.cat([branch(view.pick(part)) for part in chunks(len(truth))]))
+                columns.append(torch.arange(first, first + branch.features))
+            first += branch.features
+        targets = self.head.targets(truth, texts)  # (n, t)
+        solved = closed.ridge(torch.cat(features, 1), targets)
+        basis, centre = closed.basis(targets, self.sizes.encoding), targets.mean(0)  # (t, r), r <= r_T
+        rank = basis.shape[1]
+        self.encoder.weight.zero_()
+        self.encoder.bias.zero_()
+        self.encoder.weight[:rank, torch.cat(columns)] = (solved.weight @ basis).T
+        self.encoder.bias[:rank] = (solved.bias - centre) @ basis
+        self.head.begin(Start(basis, centre, solved.held_out, truth), texts)
 
 
 KINDS: dict[str, type[Probe]] = {"probex": ProbeX, "mvprobe": MVProbe, "treeprobe": TreeProbe}

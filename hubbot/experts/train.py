@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from hubbot.experts.heads import Head
 from hubbot.experts.matrices import Factored, Weights, chunks, count, pick
-from hubbot.experts.probe import KINDS, Head, Probe, Sizes
+from hubbot.experts.probe import KINDS, Probe, Sizes
 from hubbot.experts.views import View
 
 
@@ -83,18 +83,23 @@ def train(
     """
     sizes, how = sizes or Sizes(), how or Schedule()
     torch.manual_seed(how.seed)
-    probe = _begun(learn, kind, sizes, texts)
+    probe = _made(learn, kind, sizes, texts)
     seen, judged = probe.see(learn.weights), probe.see(validation.weights)
+    probe.begin(seen, learn.Y, texts)
     optimizer = torch.optim.Adam(
-        [p for p in probe.parameters() if p.requires_grad], how.learning_rate, weight_decay=how.weight_decay
+        [p for p in probe.parameters() if p.requires_grad],
+        how.learning_rate,
+        weight_decay=how.weight_decay,
+        fused=True,
     )
-    best, state = (float("inf"), 0, 0.0), _copied(probe)
-    for epoch in range(how.epochs):
+    measured, accuracy = _judge(probe, judged, validation.Y, texts)
+    best, state = (measured, 0, accuracy), _copied(probe)
+    for epoch in range(1, how.epochs + 1):
         probe.train()
         for part in torch.split(torch.randperm(len(learn)), how.batch_size):
-            loss = _loss(_said(probe, seen, texts, part), learn.Y[part], texts)
+            loss = probe.head.loss(_said(probe, seen, texts, part), learn.Y[part])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
         measured, accuracy = _judge(probe, judged, validation.Y, texts)
         if measured < best[0]:
@@ -106,7 +111,7 @@ def train(
     return Trained(probe.eval(), best[1], best[0], best[2])
 
 
-def _begun(learn: Sample, kind: str, sizes: Sizes, texts: Tensor | None) -> Probe:
+def _made(learn: Sample, kind: str, sizes: Sizes, texts: Tensor | None) -> Probe:
     head = Head("labels", learn.Y.shape[1]) if texts is None else Head("text", texts.shape[1])
     shapes = {name: matrices.shape for name, matrices in learn.weights.items()}
     loras = [name for name, matrices in learn.weights.items() if isinstance(matrices, Factored)]
@@ -129,12 +134,6 @@ def _said(probe: Probe, views: list[View], texts: Tensor | None, part: Tensor) -
     return probe.score(probe.read([view.pick(part) for view in views]), texts)
 
 
-def _loss(said: Tensor, truth: Tensor, texts: Tensor | None) -> Tensor:
-    if texts is None:
-        return functional.binary_cross_entropy_with_logits(said, truth)
-    return functional.cross_entropy(said, truth.argmax(1))
-
-
 @torch.no_grad()
 def logits(probe: Probe, weights: Weights, texts: Tensor | None = None) -> Tensor:
     """What a trained probe says of weights. (n, k)"""
@@ -147,7 +146,7 @@ def logits(probe: Probe, weights: Weights, texts: Tensor | None = None) -> Tenso
 def _judge(probe: Probe, views: list[View], truth: Tensor, texts: Tensor | None) -> tuple[float, float]:
     probe.eval()
     said = torch.cat([_said(probe, views, texts, part) for part in chunks(len(truth))])
-    return float(_loss(said, truth, texts)), accuracy(said, truth, texts)
+    return float(probe.head.loss(said, truth)), accuracy(said, truth, texts)
 
 
 def accuracy(said: Tensor, truth: Tensor, texts: Tensor | None = None) -> float:

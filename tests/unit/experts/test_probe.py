@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from hubbot.experts.heads import Head
 from hubbot.experts.matrices import Dense, Weights
-from hubbot.experts.probe import Head, ProbeX, Sizes, matrix_shape
+from hubbot.experts.probe import ProbeX, Sizes, matrix_shape
 
 
 @pytest.mark.parametrize(
