@@ -5,7 +5,7 @@ Letters: n models, d_H x d_W a layer's matrix, k labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,14 @@ from torch import Tensor as Matrix
 from hubbot.experts import artifact
 from hubbot.experts.baselines import BASELINES
 from hubbot.experts.expert import Expert
-from hubbot.experts.train import Sample, logits, per_label_accuracy
-from hubbot.records import RemoteFile, Tensors
+from hubbot.experts.matrices import Factored, Weights
+from hubbot.experts.train import Sample, accuracy, logits
+from hubbot.records import Label, RemoteFile, Tensors
 from hubbot.training.desk import one_thread
 from hubbot.training.source import Source
 from hubbot.training.trees import multi_hot, open_tree
+from hubbot.weights import pairs
+from hubbot.weights.dtypes import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,9 @@ class Evaluation:
     """What an expert scores, and what simpler methods do on the same models.
 
     Args:
-        scores: `accuracy`, the mean per-label accuracy at probability 0.5; `precision` and `coverage` of
-            recognised labels; `abstained`, the share of models without a reading.
+        scores: `accuracy`, of labels the mean per-label one at probability 0.5, of texts the share of models
+            whose concept comes first; `zero_shot`, the same among concepts that training has not met;
+            `precision` and `coverage` of recognised labels; `abstained`, the share without a reading.
         baselines: the accuracy of each baseline, on the layer that validation likes best for it.
     """
 
@@ -54,46 +58,69 @@ def score_expert(folder: Path, source: Source, split: str = "test") -> Evaluatio
     """
     with one_thread():
         expert = artifact.load(folder)
-        layer = source.sample(split, [expert.config.wanted[0].name])
-        calibration = expert.config.calibration
-        said = (
-            calibration.slope
-            * logits(expert.probe, {name: m.to(dtype=torch.float64) for name, m in layer.weights.items()})
-            + calibration.bias
-        )
-        scores = {"accuracy": per_label_accuracy(said > 0, layer.Y), **_operating_point(expert, layer)}
+        sample = source.sample(split, [want.name for want in expert.config.wanted])
+        scores = {**_accuracy(expert, source, sample, split), **_operating_point(expert, sample)}
         baselines = {name: _baseline(source, name, split) for name in BASELINES}
     return Evaluation(_rounded(scores), _rounded(baselines))
+
+
+def _accuracy(expert: Expert, source: Source, sample: Sample, split: str) -> dict[str, float]:
+    """Of labels, the mean per-label accuracy at probability 0.5; of texts, how often the right one is first,
+    among those that training knew and among those that it did not."""
+    calibration, config = expert.config.calibration, expert.config
+    said = logits(expert.probe, _exactly(sample), expert.vocabulary)
+    if expert.vocabulary is None:
+        return {"accuracy": accuracy(calibration.slope * said + calibration.bias, sample.Y)}
+    scores = {"accuracy": accuracy(said, sample.Y, expert.vocabulary)}
+    if strange := source.unseen(split):
+        texts = embedded(config.text_encoder, config.prompt, strange).double()
+        other = source.sample(f"{split}-unseen", [want.name for want in config.wanted])
+        scores["zero_shot"] = accuracy(logits(expert.probe, _exactly(other), texts), other.Y, texts)
+    return scores
+
+
+def embedded(encoder: str, prompt: str, labels: Sequence[Label]) -> Matrix:
+    """What a text encoder makes of labels in their prompt, (k, d_text)."""
+    from hubbot.encoders.loading import load
+
+    return torch.from_numpy(load(encoder).encode([prompt.format(label.text) for label in labels]))
+
+
+def _exactly(sample: Sample) -> Weights:
+    return {name: matrices.to(dtype=torch.float64) for name, matrices in sample.weights.items()}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items()}
 
 
-def _operating_point(expert: Expert, layer: Sample) -> dict[str, float]:
+def _operating_point(expert: Expert, sample: Sample) -> dict[str, float]:
     """Precision and coverage of the labels that the expert stands by, through its own mouth."""
-    readings = expert.consult(
-        [_as_upload(expert, X) for X in layer.weights[expert.config.wanted[0].name].dense()]
-    )
+    place = {label.name: i for i, label in enumerate(expert.config.labels)}
+    readings = expert.consult([_as_upload(expert, sample, i) for i in range(len(sample))])
     known = torch.stack(
-        [
-            multi_hot((i for i, p in enumerate(r.predictions) if p.recognised), layer.Y.shape[1])
-            for r in readings
-        ]
+        [multi_hot((place[p.label] for p in r.recognised), sample.Y.shape[1]) for r in readings]
     )  # (n, k)
-    right, all_known = float((known * layer.Y).sum()), float(known.sum())
+    right, all_known = float((known * sample.Y).sum()), float(known.sum())
     return {
         "precision": right / all_known if all_known else 0.0,
-        "coverage": right / float(layer.Y.sum()),
+        "coverage": right / float(sample.Y.sum()),
         "abstained": sum(reading.abstention is not None for reading in readings) / len(readings),
     }
 
 
-def _as_upload(expert: Expert, X: Matrix) -> Tensors:
-    [wanted] = expert.config.wanted
-    values = {wanted.name: X.reshape(wanted.shape or ()).numpy()}
-    file = RemoteFile("model.safetensors", 4 * X.numel(), "zoo")
-    return Tensors("zoo/child", "0" * 40, values, {wanted.name: "F32"}, (file,), 0, 0)
+def _as_upload(expert: Expert, sample: Sample, i: int) -> Tensors:
+    """A model as it would come from the Hub."""
+    values: dict[str, Floats] = {}
+    for want in expert.config.wanted:
+        one = sample.weights[want.name].pick(torch.tensor([i]))
+        if isinstance(one, Factored):
+            down, up = pairs.SUFFIXES[0]
+            values |= {want.name + down: one.A[0].numpy(), want.name + up: one.B[0].numpy()}
+        else:
+            values[want.name] = one.dense()[0].reshape(want.shape or ()).numpy()
+    file = RemoteFile("model.safetensors", sum(value.nbytes for value in values.values()), "zoo")
+    return Tensors("zoo/child", "0" * 40, values, dict.fromkeys(values, "F32"), (file,), 0, 0)
 
 
 def _baseline(source: Source, name: str, split: str) -> float:
@@ -103,4 +130,6 @@ def _baseline(source: Source, name: str, split: str) -> float:
         fitted[layer] = BASELINES[name](learn, validation, source.origin)
     layer = max(fitted, key=lambda candidate: fitted[candidate].accuracy)
     measured = source.sample(split, [layer])
-    return per_label_accuracy(fitted[layer].guess(measured.weights) > 0, measured.Y)
+    guess = fitted[layer].guess(measured.weights)
+    # What a model was trained on is one concept where there is a text head, and any number of labels else.
+    return accuracy(guess, measured.Y, guess if source.prompt else None)

@@ -60,6 +60,7 @@ class FarTree:
     Args:
         models: those that are learned from, with what they were trained on.
         gathered: what reading them cost, and who was left out.
+        prompt: for a text head; see `Source`.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class FarTree:
         wanted: Sequence[Wanted],
         root: Root,
         gathered: Gathered,
+        prompt: str = "",
     ) -> None:
         self.catalogue, self.shelf, self.roots, self.gathered = catalogue, shelf, roots, gathered
+        self.prompt = prompt
         self.root, self.wanted = root, {want.name: want for want in wanted}
         self.skipped = [*catalogue.skipped, *gathered.skipped]
         self.models: dict[Entry, tuple[str, ...]] = {}
@@ -102,9 +105,13 @@ class FarTree:
         return tuple(sorted({target for told in seen for target in told}))
 
     @cached_property
-    def unseen(self) -> tuple[str, ...]:
+    def strange(self) -> tuple[str, ...]:
         """What only models of the unseen splits were trained on."""
         return tuple(sorted({target for told in self.models.values() for target in told} - {*self.targets}))
+
+    def unseen(self, split: str) -> tuple[Label, ...]:
+        met = {target for entry in self.entries(split + UNSEEN) for target in self.models[entry]}
+        return tuple(self.label(target) for target in self.strange) if met else ()
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -118,14 +125,14 @@ class FarTree:
     # --- the weights ------------------------------------------------------------------------
 
     def sample(self, split: str, layers: Sequence[str]) -> Sample:
-        """Weights mapped from the shelf, with the truth: of an unseen split, over `unseen`."""
+        """Weights mapped from the shelf, with the truth: of an unseen split, over `strange`."""
         entries = self.entries(split)
         if not entries:
             raise ExpertError(
                 f"{self.catalogue.zoo} {self.catalogue.subset} has no models in the split {split}"
             )
         kept = [self.gathered.models[entry] for entry in entries]
-        columns = self.unseen if split.endswith(UNSEEN) else self.targets
+        columns = self.strange if split.endswith(UNSEEN) else self.targets
         place = {target: column for column, target in enumerate(columns)}
         Y = torch.stack([multi_hot((place[t] for t in self.models[e]), len(columns)) for e in entries])
         return Sample({name: self._matrices(self.wanted[name], kept) for name in layers}, Y)  # (n, k)
@@ -180,6 +187,7 @@ class FarTree:
             **self.catalogue.found,
             "roots": list(self.roots),
             "layers": list(self.wanted),
+            "prompt": self.prompt,
             "models": dict(counts),
             "bytes_stored": self.gathered.bytes_stored,
             "skipped": [str(skipped) for skipped in self.skipped],
@@ -194,6 +202,7 @@ def open_far(
     *,
     layers: Sequence[str] = (),
     roots: Sequence[str] = (),
+    prompt: str = "",
     threads: int = 8,
     watch: Callable[[Entry], None] = lambda _: None,
 ) -> FarTree:
@@ -202,6 +211,7 @@ def open_far(
     Args:
         layers: names; none of them: every layer that a probe may read.
         roots: equivalent roots; by default the one that most models name.
+        prompt: for a text head; see `Source`.
 
     Raises:
         UsageError: no root is named anywhere, or a layer is not in the models.
@@ -213,7 +223,7 @@ def open_far(
     if not wanted:
         raise UsageError("no layer of these models is one that a probe may read", hint="name one: --layer")
     gathered = gather(hub, shelf, catalogue, wanted, threads=threads, watch=watch)
-    return FarTree(catalogue, shelf, roots, wanted, root_of(hub, roots, wanted), gathered)
+    return FarTree(catalogue, shelf, roots, wanted, root_of(hub, roots, wanted), gathered, prompt)
 
 
 def _named_root(catalogue: Catalogue) -> tuple[str, ...]:

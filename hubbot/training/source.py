@@ -18,6 +18,8 @@ class Source(Protocol):
     Attributes:
         roots: equivalent roots; the first one is the tree's name.
         labels: what the columns of the truth stand for.
+        prompt: how a text encoder is asked for one of them, where each model has exactly one; empty: labels
+            are told apart as such, and a model may have several.
         wanted: the layers that a probe may read, by name, as an expert asks a file for them.
         origin: of those that the root has, its matrix (d_H, d_W).
         fingerprint: rows of the root's tensors, by which its children are known; nothing where it has none.
@@ -29,6 +31,8 @@ class Source(Protocol):
     def roots(self) -> tuple[str, ...]: ...
     @property
     def labels(self) -> tuple[Label, ...]: ...
+    @property
+    def prompt(self) -> str: ...
     @property
     def wanted(self) -> Mapping[str, Wanted]: ...
     @property
@@ -49,3 +53,6 @@ class Source(Protocol):
 
     def hashes(self, split: str) -> tuple[str, ...]:
         """The sha256 of the weight files of a split, in the order of `sample`."""
+
+    def unseen(self, split: str) -> tuple[Label, ...]:
+        """The labels of `SPLIT-unseen`, models of what no training model knows; none where there are none."""

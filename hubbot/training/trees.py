@@ -51,6 +51,10 @@ class Tree:
     def labels(self) -> tuple[Label, ...]:
         return DIGIT_LABELS
 
+    @property
+    def prompt(self) -> str:
+        return ""
+
     @cached_property
     def wanted(self) -> Mapping[str, Wanted]:
         shapes = {name: value.shape for name, value in self._root_values.items()}
@@ -88,6 +92,9 @@ class Tree:
 
     def hashes(self, split: str) -> tuple[str, ...]:
         return tuple(model.sha256 for model in self.zoo.children(self.root.repo, split))
+
+    def unseen(self, split: str) -> tuple[Label, ...]:  # noqa: ARG002 - a zoo of classifiers has none
+        return ()
 
     @cached_property
     def _root_values(self) -> Mapping[str, Floats]:

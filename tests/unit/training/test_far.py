@@ -255,7 +255,7 @@ def test_loras_in_a_bundle_are_kept_as_factors(
     sample = tree.sample("train", [model_j.LORA])
     assert not tree.skipped
     assert tree.targets == tuple(model_j.CONCEPTS)
-    assert tree.unseen == tuple(model_j.UNSEEN)
+    assert tree.strange == tuple(model_j.UNSEEN)
     assert sample.exclusive
     assert tree.origin == {}
     first = next(entry for entry in tree.models if entry.split == "train")
