@@ -43,31 +43,50 @@ class Ridge:
     held_out: Tensor
 
 
-def ridge(features: Tensor, targets: Tensor) -> Ridge:
-    """Fit, with the penalty that serves models best that are left out one by one.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Kernel ridge regression on centred targets, with the penalty that serves best.
 
-    Solved in its dual form, since there are fewer models than features.
+    Args:
+        said: what is said of each model by a fit without it, (n, t).
+        dual: the fit's coefficients, (n, t).
+    """
+
+    said: Tensor
+    dual: Tensor
+
+
+def ridge(features: Tensor, targets: Tensor) -> Ridge:
+    """Fit, solved in its dual form, since there are fewer models than features.
 
     Args:
         features, targets: (n, f) and (n, t).
     """
     F, T = features.double(), targets.double()
     f, t = F.mean(0), T.mean(0)
-    F, T = F - f, T - t
-    values, Q = torch.linalg.eigh(F @ F.T)
+    F = F - f
+    found = left_out(F @ F.T, T - t)
+    weight = F.T @ found.dual  # (f, t)
+    return Ridge(weight.to(features), (t - f @ weight).to(features), (found.said + t).to(features))
+
+
+def left_out(K: Tensor, T: Tensor) -> LeftOut:
+    """Fit, with the penalty under which models that are left out one by one are told best.
+
+    With H = K (K + penalty)^-1, the fit without a model says T - (T - H T) / (1 - diag H) of it.
+
+    Args:
+        K, T: a kernel of centred features (n, n), and centred targets (n, t).
+    """
+    values, Q = torch.linalg.eigh(K)
     values, QT = values.clamp_min(0), Q.T @ T
-    fits = [_left_out(values, Q, T, penalty * float(values.mean())) for penalty in PENALTIES]
-    best = min(range(len(fits)), key=lambda i: float((fits[i] - T).square().sum()))
-    weight = F.T @ (Q @ (QT / (values + PENALTIES[best] * values.mean())[:, None]))  # (f, t)
-    return Ridge(weight.to(features), (t - f @ weight).to(features), (fits[best] + t).to(features))
-
-
-def _left_out(values: Tensor, Q: Tensor, T: Tensor, penalty: float) -> Tensor:
-    """What ridge says of each centred model when it is left out: T - (T - H T) / (1 - diag H). (n, t)"""
-    shrunk = values / (values + penalty)
-    fitted = Q @ (shrunk[:, None] * (Q.T @ T))
-    leverage = (Q.square() @ shrunk + 1 / len(Q)).clamp_max(1 - 1e-6)
-    return T - (T - fitted) / (1 - leverage)[:, None]
+    fits = []
+    for penalty in PENALTIES:
+        share = 1 / (values + penalty * values.mean().clamp_min(1e-30))  # (n,)
+        leverage = (Q.square() @ (share * values) + 1 / len(Q)).clamp_max(1 - 1e-6)
+        dual = Q @ (share[:, None] * QT)
+        fits.append(LeftOut(T - (T - K @ dual) / (1 - leverage)[:, None], dual))
+    return min(fits, key=lambda fit: float((fit.said - T).square().sum()))
 
 
 def basis(targets: Tensor, count: int) -> Tensor:
