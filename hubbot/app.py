@@ -35,9 +35,14 @@ class Telling:
     expert: ExpertInfo | None
 
 
-def open_hub(settings: Settings) -> Hub:
-    """The door to the Hub that the settings name."""
+def open_hub(settings: Settings, *, patient: bool = False) -> Hub:
+    """The door to the Hub that the settings name.
+
+    Args:
+        patient: for a job that has nothing better to do than to wait until the Hub's limits let it go on.
+    """
     from hubbot.hub.client import Hub
+    from hubbot.hub.patience import LONGEST_ASKED_WAIT_S, LONGEST_WINDOW_S
 
     return Hub(
         settings.endpoint,
@@ -46,6 +51,7 @@ def open_hub(settings: Settings) -> Hub:
         retries=settings.http_retries,
         max_header_bytes=settings.max_header_bytes,
         max_tensor_bytes=settings.max_tensor_bytes,
+        longest_wait_s=LONGEST_WINDOW_S if patient else LONGEST_ASKED_WAIT_S,
     )
 
 

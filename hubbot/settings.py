@@ -47,6 +47,7 @@ class Settings:
     http_retries: int = _doc("further tries after a passing fault of the Hub", 3, least=0)
     max_header_bytes: int = _doc("a longer safetensors header is refused", 25_000_000, least=8)
     max_tensor_bytes: int = _doc("a larger tensor is refused", 1_000_000_000, least=8)
+    shelf_bytes: int = _doc("what the layers of one far zoo may take on the disk", 50_000_000_000, least=1)
     pulls_per_owner: int = _doc("open pull requests per owner at most", 3, least=0)
     pulls_per_day: int = _doc("pull requests opened per day at most", 50, least=0)
     blocklist: str = _doc("owners and repos never to be touched, separated by commas", "")
@@ -74,6 +75,11 @@ class Settings:
     @property
     def home_path(self) -> Path:
         return Path(self.home).expanduser()
+
+    @property
+    def shelves(self) -> Path:
+        """Where layers of far zoos are kept."""
+        return self.home_path / "shelves"
 
     @property
     def database(self) -> str:

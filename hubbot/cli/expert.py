@@ -1,20 +1,23 @@
-"""`hubbot expert list|show|train|evaluate`: the minds that read trees."""
+"""`hubbot expert list|show|train|recipes|evaluate|push|pull`: the minds that read trees."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubbot import app as wiring
-from hubbot.cli.console import AsJson, emit, say, settings_of, table
+from hubbot.cli.console import AsJson, emit, say, settings_of, size, table
 from hubbot.errors import UsageError
 from hubbot.records import ExpertInfo
 
-app = typer.Typer(help="Experts: one probe model a tree.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from hubbot.training.far_experts import Desk
 
-Zoo = Annotated[Path, typer.Option(exists=True, file_okay=False, help="The zoo's folder.")]
+app = typer.Typer(help="Experts: one probe model a tree.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -56,37 +59,182 @@ def show(
 
 @app.command()
 def train(
-    zoo: Zoo,
-    root: Annotated[str, typer.Option(help="The tree's root in the zoo, e.g. digits-zoo/vit-a.")],
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="The expert's folder.")],
-    name: Annotated[str, typer.Option(help="Its name; made of the root's by default.")] = "",
+    zoo: Annotated[str, typer.Option(help="A zoo's folder, hf:OWNER/NAME, or a table of repos.")] = "",
+    root: Annotated[
+        list[str] | None, typer.Option(help="The tree's root; again for equivalent ones.")
+    ] = None,
+    subset: Annotated[str, typer.Option(help="Of a far zoo, e.g. SupViT.")] = "",
+    layer: Annotated[
+        list[str] | None, typer.Option(help="What to read; the best of several is kept.")
+    ] = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Read all layers, most of each far file.")] = False,
+    prompt: Annotated[str, typer.Option(help='One concept a model, by text: "a photo of a {}".')] = "",
+    encoder: Annotated[str, typer.Option(help="The text encoder, if not the default one.")] = "",
+    recipe: Annotated[str, typer.Option(help="All that from `hubbot expert recipes`.")] = "",
+    name: Annotated[str, typer.Option(help="Its name; made of the tree's by default.")] = "",
+    seed: Annotated[int, typer.Option(help="Of the probe's beginnings and batches.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw accuracy by layer, e.g. layers.png.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Train, calibrate and measure the expert of one tree."""
+    """Train, calibrate and measure the expert of one tree, on this disk or straight from the Hub.
+
+    Of a far tree a few layers of each model are read, by range. They stay on a shelf, so that a training
+    that was interrupted goes on where it was; bad repos are left out and named.
+    """
+    from hubbot.training.far_experts import Order, train_far
+    from hubbot.training.recipes import far_recipe
+
+    roots, layers = tuple(root or ()), tuple(layer or ())
+    if recipe:
+        order = Order.of_recipe(far_recipe(recipe), zoo=zoo, layers=layers, roots=roots)
+    elif Path(zoo).is_dir():
+        _train_near(Path(zoo), roots, layers, out, name=name, seed=seed, plot=plot, json=json)
+        return
+    else:
+        order = Order.of(zoo, subset, layers, roots, prompt, encoder)
+    if not (order.layers or sweep):
+        hint = "name some with --layer, or read them all with --sweep"
+        raise UsageError("which layers are to be read?", hint=hint)
+    with _desk(context) as desk:
+        report = train_far(desk, order, out, name=name, seed=seed, progress=not json)
+    _tell_layers(out, plot, json=json)
+    if json:
+        emit(report)
+        return
+    for skipped in report.skipped:
+        say(f"left out: {skipped}", style="dim")
+    read, stored = size(report.bytes_read), size(report.bytes_stored)
+    say(f"{report.models} models, {len(report.skipped)} left out; read {read} of {stored}")
+    _tell_trained(report.expert, out)
+
+
+def _train_near(
+    zoo: Path,
+    roots: tuple[str, ...],
+    layers: tuple[str, ...],
+    out: Path,
+    *,
+    name: str,
+    seed: int,
+    plot: Path | None,
+    json: bool,
+) -> None:
     from hubbot.training.experts import train_expert
 
-    info = train_expert(zoo, root, out, name=name, progress=not json)
-    emit(info) if json else say(f"{info.name} {info.version} reads {info.wanted[0].name}; it lies in {out}")
+    if len(roots) != 1:
+        raise UsageError("of a zoo on this disk one root is needed", hint="--root OWNER/NAME")
+    info = train_expert(zoo, roots[0], out, layers=layers, name=name, seed=seed, progress=not json)
+    _tell_layers(out, plot, json=json)
+    emit(info) if json else _tell_trained(info, out)
+
+
+def _tell_trained(info: ExpertInfo, out: Path) -> None:
+    names = ", ".join(wanted.name for wanted in info.wanted)
+    say(f"{info.name} {info.version} reads {names}; it lies in {out}")
+
+
+def _tell_layers(out: Path, plot: Path | None, *, json: bool) -> None:
+    """The layers that were tried, the best first, and a picture of them where one was asked for."""
+    from hubbot.training.layers import layer_scores, plot_layers
+
+    scores = layer_scores(out)
+    if plot:
+        plot_layers(scores, plot, out.name)
+    if len(scores) > 1 and not json:
+        best = sorted(scores, key=lambda score: score.loss)
+        rows = [("*" if s.chosen else "", s.layer, f"{s.loss:.4f}", f"{s.accuracy:.3f}") for s in best]
+        table(["", "layer", ">validation loss", ">accuracy"], rows, empty="")
+
+
+@contextmanager
+def _desk(context: typer.Context) -> Iterator[Desk]:
+    """Where far training works, by the settings."""
+    from hubbot.training.far_experts import Desk
+
+    settings = settings_of(context)
+    with wiring.open_hub(settings, patient=True) as hub:
+        yield Desk(hub, settings.shelves, settings.shelf_bytes, settings.fetch_threads)
+
+
+@app.command()
+def recipes(json: AsJson = False) -> None:
+    """Experts of far trees that are ready to be trained, what that costs, and what the papers scored."""
+    from hubbot.training.recipes import RECIPES
+
+    if json:
+        emit(list(RECIPES.values()))
+        return
+    rows = [
+        (r.name, r.models, size(r.bytes_read), size(r.bytes_stored), f"{r.minutes():.0f}", *r.papers.values())
+        for r in RECIPES.values()
+    ]
+    table(["recipe", ">models", ">read", ">stored", ">minutes", ">ProbeX", ">MVProbe"], rows, empty="")
 
 
 @app.command()
 def evaluate(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="An expert's name or folder.")],
-    zoo: Zoo,
+    zoo: Annotated[str, typer.Option(help="A zoo's folder; by default the far zoo that made it.")] = "",
     split: Annotated[str, typer.Option(help="train, validation, calibration or test.")] = "test",
     json: AsJson = False,
 ) -> None:
     """What an expert scores on a split of its zoo, beside the baselines."""
     from hubbot.training.evaluate import evaluate_expert
+    from hubbot.training.far_experts import evaluate_far
 
-    found = evaluate_expert(Path(_find(context, name).folder), zoo, split)
+    folder = Path(_find(context, name).folder)
+    if zoo:
+        found = evaluate_expert(folder, Path(zoo), split)
+    else:
+        with _desk(context) as desk:
+            found = evaluate_far(desk, folder, split, progress=not json)
     if json:
         emit(found)
         return
     rows = [(score, f"{value:.3f}") for score, value in found.scores.items()]
     rows += [(f"baseline: {other}", f"{value:.3f}") for other, value in found.baselines.items()]
     table(["score", ">value"], rows, empty="")
+
+
+@app.command()
+def push(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="An expert's name or folder.")],
+    repo: Annotated[str, typer.Option(help="OWNER/NAME; made if it is missing.")],
+    private: Annotated[bool, typer.Option("--private", help="If it is made now.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only the model card is shown.")] = False,
+) -> None:
+    """Publish an expert as a Hub repo with a model card of its own; a dry run, unless --yes is given."""
+    from hubbot.training.publishing import card, push
+
+    folder = Path(_find(context, name).folder)
+    if not yes:
+        for line in card(folder, repo).splitlines():
+            say(line)
+        say("nothing was sent; --yes sends it", style="bold")
+        return
+    with wiring.open_hub(settings_of(context)) as hub:
+        say(push(hub, folder, repo, private=private))
+
+
+@app.command()
+def pull(
+    context: typer.Context,
+    repo: Annotated[str, typer.Argument(help="OWNER/NAME.")],
+    out: Annotated[Path | None, typer.Option(help="Its folder; experts/NAME by default.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Fetch an expert from its repo into a folder, once it has proven to be one."""
+    from hubbot.training.publishing import pull
+
+    settings = settings_of(context)
+    folder = out or Path("experts") / repo.rpartition("/")[2]
+    with wiring.open_hub(settings) as hub:
+        info = pull(hub, repo, folder, settings.home_path / "experts")
+    emit(info) if json else say(f"{info.name} {info.version} lies in {folder}")
 
 
 def _find(context: typer.Context, name: str) -> ExpertInfo:

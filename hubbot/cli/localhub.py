@@ -1,4 +1,4 @@
-"""`hubbot localhub serve DIR`: a Hub on loopback, by hand."""
+"""`hubbot localhub serve|add DIR`: a Hub on loopback, by hand."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from typing import Annotated
 import typer
 
 from hubbot import app as wiring
-from hubbot.cli.console import say
+from hubbot.cli.console import AsJson, emit, say
 
 app = typer.Typer(help="A Hub on loopback, for trying things out.", no_args_is_help=True)
-
-
-@app.callback()
-def noun() -> None:
-    """A Hub on loopback, for trying things out."""  # with one verb alone, typer would drop the noun
 
 
 @app.command()
@@ -37,3 +32,20 @@ def serve(
         admin,
         lambda address: say(f"a Hub on {address}, repos in {folder}; stop with Ctrl-C"),
     )
+
+
+@app.command()
+def add(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where its repos lie; made if missing.")],
+    zoo: Annotated[Path, typer.Option(exists=True, file_okay=False, help="The zoo's folder.")],
+    json: AsJson = False,
+) -> None:
+    """Put a zoo into DIR as Model-J lies on the Hub, with an index, to train experts from afar without it."""
+    from hubbot.training.mirror import mirror_zoo
+
+    made = mirror_zoo(zoo, folder)
+    if json:
+        emit(made)
+        return
+    for subset, count in made.items():
+        say(f"{count} models of the subset {subset} are in {folder}")

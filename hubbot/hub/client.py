@@ -14,7 +14,7 @@ from huggingface_hub.utils import httpx as hub_httpx  # type: ignore[attr-define
 from huggingface_hub.utils._http import default_client_factory
 
 from hubbot.hub.faults import translated
-from hubbot.hub.patience import Patience
+from hubbot.hub.patience import LONGEST_ASKED_WAIT_S, Patience
 from hubbot.hub.wire import Wire
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class Hub:
         max_header_bytes: a longer safetensors header is refused.
         max_tensor_bytes: a larger tensor is refused, as stored.
         sleep: how to wait between tries.
+        longest_wait_s: what the Hub may ask us to wait before that is an error.
     """
 
     def __init__(
@@ -69,10 +70,11 @@ class Hub:
         max_header_bytes: int = 25_000_000,
         max_tensor_bytes: int = 1_000_000_000,
         sleep: Callable[[float], None] = time.sleep,
+        longest_wait_s: float = LONGEST_ASKED_WAIT_S,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.max_header_bytes, self.max_tensor_bytes = max_header_bytes, max_tensor_bytes
-        self.patience = Patience(retries, sleep)
+        self.patience = Patience(retries, sleep, longest_wait_s)
         self.wire = Wire(self.endpoint, token=token, user_agent=f"hubbot/{VERSION}", timeout_s=timeout_s)
         self.http = self.wire.http
         self.cache = Cache(CACHED_BYTES)

@@ -19,7 +19,6 @@ from hubbot.localhub.repos import Repo, Repos
 from hubbot.localhub.signing import Signer
 from hubbot.localhub.talks import Talks
 
-
 _OF_DATASETS = re.compile(r"/(api/)?(resolve-cache/)?datasets/")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -27,7 +27,15 @@ KIND = "probex"
 
 
 def train_expert(
-    zoo: Path, root: str, out: Path, *, name: str = "", how: Schedule | None = None, progress: bool = True
+    zoo: Path,
+    root: str,
+    out: Path,
+    *,
+    layers: Sequence[str] = (),
+    name: str = "",
+    seed: int = 0,
+    how: Schedule | None = None,
+    progress: bool = True,
 ) -> ExpertInfo:
     """Train, calibrate, measure and write the expert of one tree.
 
@@ -35,13 +43,17 @@ def train_expert(
         zoo: the zoo's folder.
         root: the tree's root, e.g. `digits-zoo/vit-a`.
         out: the expert's folder.
+        layers: to choose from on validation; none: all that a probe may read.
         name: the expert's; made of the root's by default.
+        seed: of the schedule, where `how` is not given.
 
     Raises:
         ZooError: there is no such zoo or root.
+        UsageError: its models have no such layer.
         ExpertError: the zoo has too few models.
     """
-    return make_expert(open_tree(zoo, root), out, name=name, how=how, progress=progress)
+    tree, how = open_tree(zoo, root, layers), how or Schedule(seed=seed)
+    return make_expert(tree, out, name=name, how=how, progress=progress)
 
 
 def make_expert(

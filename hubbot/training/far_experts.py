@@ -28,7 +28,7 @@ from hubbot.training.shelf import Shelf
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to train on.
+    """What to train on, and how it is told.
 
     Args:
         zoo: `hf:OWNER/NAME`, or the path of a table of repos.
@@ -46,8 +46,31 @@ class Order:
     encoder: str = ENCODER
 
     @classmethod
-    def of_recipe(cls, recipe: FarRecipe) -> Order:
-        return cls(recipe.zoo, recipe.subset, recipe.layers, recipe.roots, recipe.prompt, recipe.encoder)
+    def of(
+        cls,
+        zoo: str,
+        subset: str,
+        layers: tuple[str, ...],
+        roots: tuple[str, ...],
+        prompt: str = "",
+        encoder: str = "",
+    ) -> Order:
+        """As somebody says it, who may leave out what has a default."""
+        return cls(zoo, subset, layers, roots, prompt, encoder or ENCODER)
+
+    @classmethod
+    def of_recipe(
+        cls, recipe: FarRecipe, *, zoo: str = "", layers: tuple[str, ...] = (), roots: tuple[str, ...] = ()
+    ) -> Order:
+        """A recipe, or the same for a copy of its zoo, for other layers or roots."""
+        return cls(
+            zoo or recipe.zoo,
+            recipe.subset,
+            layers or recipe.layers,
+            roots or recipe.roots,
+            recipe.prompt,
+            recipe.encoder,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +78,15 @@ class Desk:
     """Where far training works.
 
     Args:
-        home: shelves and indexes lie under it.
-        shelf_bytes: what one shelf may take on the disk.
+        shelves: where layers are kept, a folder for each zoo; the indexes of zoos lie beside them.
+        shelf_bytes: what one zoo's layers may take on the disk.
         threads: range reads under way at once.
     """
 
     hub: Hub
-    home: Path
+    shelves: Path
     shelf_bytes: int
     threads: int = 8
-
-    @property
-    def shelves(self) -> Path:
-        return self.home / "shelves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +101,16 @@ class Report:
 
 
 def train_far(
-    desk: Desk, order: Order, out: Path, *, name: str = "", how: Schedule | None = None, progress: bool = True
+    desk: Desk,
+    order: Order,
+    out: Path,
+    *,
+    name: str = "",
+    seed: int = 0,
+    how: Schedule | None = None,
+    progress: bool = True,
 ) -> Report:
-    """Train the expert of a far tree.
+    """Train the expert of a far tree; arguments as of `train_expert`.
 
     Raises:
         UsageError: there is no such zoo, layer or root.
@@ -94,7 +120,12 @@ def train_far(
     """
     with _tree(desk, order, progress) as tree:
         info = make_expert(
-            tree, out, name=name or _name(order), how=how, encoder=order.encoder, progress=progress
+            tree,
+            out,
+            name=name or _name(order),
+            how=how or Schedule(seed=seed),
+            encoder=order.encoder,
+            progress=progress,
         )
         return Report(
             expert=info,
@@ -141,7 +172,7 @@ def _tree(desk: Desk, order: Order, progress: bool) -> Iterator[FarTree]:
     slug = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{order.zoo} {order.subset}".removeprefix("hf:")).strip("-")
     with Shelf(desk.shelves / slug, desk.shelf_bytes) as shelf, progress_bar(progress) as bar:
         task = bar.add_task(f"listing {order.zoo} {order.subset}", total=None)
-        catalogue = open_catalogue(desk.hub, order.zoo, order.subset, desk.home / "indexes")
+        catalogue = open_catalogue(desk.hub, order.zoo, order.subset, desk.shelves / "indexes")
         bar.update(task, total=len(catalogue.entries), description=f"reading {order.subset or order.zoo}")
         tree = open_far(
             desk.hub,

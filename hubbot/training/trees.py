@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor as Matrix
 
-from hubbot.errors import ExpertError
+from hubbot.errors import ExpertError, UsageError
 from hubbot.experts.matrices import Dense
 from hubbot.experts.probe import matrix_shape
 from hubbot.experts.train import Sample
@@ -42,6 +42,8 @@ class Tree:
 
     zoo: Zoo
     root: ZooModel
+    only: tuple[str, ...] = ()
+    """Of all layers that a probe may read, those that it is to; none: all."""
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -58,7 +60,9 @@ class Tree:
     @cached_property
     def wanted(self) -> Mapping[str, Wanted]:
         shapes = {name: value.shape for name, value in self._root_values.items()}
-        return {name: Wanted(name, shape=shapes[name]) for name in candidates(shapes)}
+        if missing := [name for name in self.only if name not in shapes]:
+            raise UsageError(f"{self.root.repo} has no layer {missing[0]}")
+        return {name: Wanted(name, shape=shapes[name]) for name in self.only or candidates(shapes)}
 
     @cached_property
     def origin(self) -> Mapping[str, Matrix]:
@@ -122,14 +126,14 @@ class Tree:
         }
 
 
-def open_tree(folder: Path, root: str) -> Tree:
+def open_tree(folder: Path, root: str, layers: Sequence[str] = ()) -> Tree:
     """The tree of one root of the zoo in a folder.
 
     Raises:
         ZooError: there is no such zoo or root.
     """
     zoo = open_zoo(folder)
-    return Tree(zoo, zoo.root(root))
+    return Tree(zoo, zoo.root(root), tuple(layers))
 
 
 def candidates(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:

@@ -1,0 +1,59 @@
+"""What validation said of every layer that a sweep tried: as a table, and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubbot.errors import UsageError
+from hubbot.experts import schema
+
+
+@dataclass(frozen=True, slots=True)
+class LayerScore:
+    """One layer on the validation split; `chosen` is the expert's, the one with the smallest loss."""
+
+    layer: str
+    loss: float
+    accuracy: float
+    chosen: bool
+
+
+def layer_scores(folder: Path) -> list[LayerScore]:
+    """The layers that an expert was chosen from, in the order of the model.
+
+    Raises:
+        ExpertError: the folder holds no expert.
+    """
+    config = schema.read(folder)
+    told, chosen = config.provenance.get("validation"), {want.name for want in config.wanted}
+    return [
+        LayerScore(str(layer), float(found["loss"]), float(found["accuracy"]), layer in chosen)
+        for layer, found in (told.items() if isinstance(told, dict) else ())
+    ]
+
+
+def plot_layers(scores: Sequence[LayerScore], file: Path, title: str) -> None:
+    """Draw accuracy by layer, as PNG, SVG or PDF.
+
+    Raises:
+        UsageError: matplotlib is not installed, or knows no such format.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        hint = "`pip install 'hubbot[plots]'`"
+        raise UsageError("drawing takes matplotlib", file=str(file), hint=hint) from None
+    figure = Figure(figsize=(max(6.0, 0.28 * len(scores)), 5.0), layout="constrained")
+    axes = figure.subplots()
+    colours = ["tab:orange" if score.chosen else "tab:blue" for score in scores]
+    axes.bar(range(len(scores)), [score.accuracy for score in scores], color=colours)
+    axes.set_xticks(range(len(scores)), [score.layer for score in scores], rotation=90, fontsize=6)
+    axes.set_ylim(bottom=max(0.0, min(score.accuracy for score in scores) - 0.05))
+    axes.set_ylabel("accuracy on validation")
+    axes.set_title(title)
+    try:
+        figure.savefig(file)
+    except ValueError as error:
+        raise UsageError(str(error), file=str(file)) from error
