@@ -27,8 +27,9 @@ def answer(library: Library, query: str, tree: str | None, limit: int) -> str:
     if not found.hits:
         return note
     taken = " or ".join(f"“{text}”" for text, _ in found.understood[:3])
+    how = f"taken for {esc(taken)}" if taken else "by their weights alone: no expert knows this by name"
     head = (
-        f"{plural(len(found.hits), 'model')}, taken for {esc(taken)}. The percentage is the calibrated "
+        f"{plural(len(found.hits), 'model')}, {how}. The percentage is the calibrated "
         "chance that a model was trained on that."
     )
     cards = (_card(library, hit, query) for hit in found.hits)
@@ -73,9 +74,10 @@ def reason(reading: Reading) -> str:
 
 def examples(library: Library) -> list[str]:
     """Things to ask, taken from what the experts know, and one that nobody knows."""
-    texts = list(dict.fromkeys(label.text for expert in library.experts() for label in expert.labels))
-    some = texts[:: max(1, len(texts) // 3)][:3]
-    return [*some, "a recipe for soup"] if some else []
+    newest = {expert.tree: expert for expert in library.experts()}.values()
+    places = [(i * len(expert.labels) // len(newest), expert) for i, expert in enumerate(newest)]
+    texts = list(dict.fromkeys(expert.labels[place].text for place, expert in places))
+    return [*texts[-4:], "a recipe for soup"] if texts else []
 
 
 def _row(name: str, root: str | None, told: str) -> str:

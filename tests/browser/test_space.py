@@ -98,10 +98,10 @@ def test_a_model_page_says_what_was_read_and_why_it_is_believed(page: Page) -> N
 
 def test_an_example_is_one_click(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="a handwritten digit six").click()
+    page.get_by_role("button", name="a handwritten digit five").click()
     expect(page.locator(".hb-card").first).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_label("What should the model know?")).to_have_value("a handwritten digit six")
-    expect(page).to_have_url(re.compile(r"q=a\+handwritten\+digit\+six"))
+    expect(page.get_by_label("What should the model know?")).to_have_value("a handwritten digit five")
+    expect(page).to_have_url(re.compile(r"q=a\+handwritten\+digit\+five"))
 
 
 def test_nothing_certain_is_said(page: Page) -> None:
