@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hubbot.training.desk import progress_bar
+from hubbot.zoo.emoji.recipe import EMOJI, EmojiRecipe
 from hubbot.zoo.layout import Zoo, open_zoo
 from hubbot.zoo.recipes import named
+
+ENCODER = "all-MiniLM-L6-v2"
+"""What the emoji zoos' words are encoded with."""
 
 
 def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) -> Zoo:
@@ -15,9 +20,7 @@ def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) ->
     Raises:
         ZooError: there is no such recipe or size.
     """
-    from hubbot.zoo.build import build
-
-    made = named(recipe)
+    made = EMOJI.get(recipe) or named(recipe)
     total = len(made.roots) * (made.count(size) + 1)
     with progress_bar(progress) as bar:
         task = bar.add_task(f"zoo {recipe}", total=total)
@@ -25,10 +28,17 @@ def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) ->
         def advance(count: int, root: str) -> None:
             bar.update(task, advance=count, description=root)
 
+        if isinstance(made, EmojiRecipe):
+            from hubbot.encoders.sentence import SentenceEncoder
+            from hubbot.zoo.emoji.build import build as build_emoji
+
+            return build_emoji(made, size, folder, SentenceEncoder(ENCODER).encode, advance)
+        from hubbot.zoo.build import build
+
         return build(made, size, folder, advance)
 
 
-def slice_zoo(zoo: Path, out: Path, per_root: int = 13) -> int:
+def slice_zoo(zoo: Path, out: Path, per_root: int = 13, concepts: Sequence[str] = ()) -> int:
     """Copy a few test-split models of a zoo, for the demo's Hub; how many models that makes.
 
     Raises:
@@ -36,4 +46,4 @@ def slice_zoo(zoo: Path, out: Path, per_root: int = 13) -> int:
     """
     from hubbot.zoo.slicing import slice_zoo as copy
 
-    return len(copy(open_zoo(zoo), out, per_root))
+    return len(copy(open_zoo(zoo), out, per_root, concepts))

@@ -44,9 +44,12 @@ class Zoo:
     recipe_hash: str
     size: str
     models: tuple[ZooModel, ...]
+    root_file: str = WEIGHTS
+    child_file: str = WEIGHTS
 
     def weights(self, model: ZooModel) -> Path:
-        return repo_folder(self.folder, model.repo) / WEIGHTS
+        file = self.root_file if model.root is None else self.child_file
+        return repo_folder(self.folder, model.repo) / file
 
     def root(self, repo: str) -> ZooModel:
         """The root of that repo id.
@@ -67,6 +70,20 @@ class Zoo:
 def repo_folder(folder: Path, repo: str) -> Path:
     """Where a repo lies in a zoo."""
     return folder / "repos" / repo
+
+
+def claim(folder: Path, recipe_hash: str) -> None:
+    """Mark a folder as one recipe's, since models that are there are not made again.
+
+    Raises:
+        ZooError: it holds models of another recipe.
+    """
+    mark = folder / "recipe.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    if mark.exists() and mark.read_text(encoding="utf-8").strip() != recipe_hash:
+        hint = "build into another folder, or remove this one"
+        raise ZooError("the models here are of another recipe or pace", file=str(folder), hint=hint)
+    mark.write_text(recipe_hash + "\n", encoding="utf-8")
 
 
 def write_index(zoo: Zoo) -> None:

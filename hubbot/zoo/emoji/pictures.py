@@ -9,12 +9,16 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hubbot.errors import ZooError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 FAMILY = "Noto Color Emoji"
 STRIKE = 109
@@ -74,8 +78,8 @@ def shifted(x: Tensor, by: Tensor) -> Tensor:
     return x[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def sheet(x: Tensor, columns: int, zoom: int = 3) -> object:
-    """Many pictures on one, to be looked at: a Pillow image. x: (n, 3, s, s) in [-1, 1]."""
+def sheet(x: Tensor, columns: int, zoom: int = 3) -> Picture:
+    """Many pictures on one, to be looked at: x: (n, 3, s, s) in [-1, 1]."""
     from PIL import Image
 
     n, c, s, _ = x.shape
