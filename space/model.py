@@ -34,6 +34,12 @@ MEASURED = {
 }
 """What an expert's scores mean."""
 
+MEASURED_OF_ONE = MEASURED | {
+    "accuracy": "of the models had what they were trained on named first",
+    "zero_shot": "of those trained on what it had never met were told apart by their text alone",
+}
+"""What those of one mean that chooses a single concept."""
+
 SIMPLER = "accuracy of this simpler method"
 """What its baselines mean."""
 
@@ -128,7 +134,11 @@ def _believed(page: ModelPage) -> str:
         )
         if expert.scores:
             parts.append(element("p", "On models that it was neither trained nor calibrated on:"))
-            own = [(name, f"{value:.1%} {MEASURED.get(name, '')}") for name, value in expert.scores.items()]
+            meaning = MEASURED_OF_ONE if expert.head == "text" else MEASURED
+            own = [
+                (name.replace("_", " "), f"{value:.1%} {meaning.get(name, '')}")
+                for name, value in expert.scores.items()
+            ]
             beside = [(name, f"{value:.1%} {SIMPLER}") for name, value in expert.baselines.items()]
             parts.append(facts(own + beside))
     if page.reading and page.reading.predictions:

@@ -156,6 +156,9 @@ def test_a_card_shows_the_picture_of_its_repo(page: Page, hub: Server) -> None:
     card.get_by_role("link", name="mika/dog-lora").click()
     expect(page.locator("#hb-page img")).to_have_attribute("alt", "A picture from mika/dog-lora")
     expect(page.locator("#hb-page")).to_contain_text("2 of 8 tensors")
+    expect(page.locator("#hb-page")).to_contain_text(
+        "98.0% of the models had what they were trained on named"
+    )
 
 
 def test_a_repo_without_a_sample_shows_what_it_has(page: Page) -> None:
