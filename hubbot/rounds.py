@@ -60,9 +60,28 @@ class Visit:
     abstention: Abstention | None = None
     known: Reading | None = None
     """What this version of the expert said of these very weights before."""
+    guessed: bool = False
+    """Nothing but the form of an adapter speaks for the expert's tree, until the expert has looked."""
+
+    def settled(self, said: Reading) -> Visit:
+        """Placed by what the expert said, where that was open."""
+        if not self.guessed or said.abstention or self.expert is None:
+            return self
+        name, tree = self.expert.name, self.expert.tree
+        like = Evidence(
+            Source.WEIGHTS, f"its factors have the form that {name} reads, and are like those it knows", tree
+        )
+        evidence = (*self.placement.evidence, like)
+        placement = replace(
+            self.placement, tree=tree, parent=tree, how=How.RECOVERED, evidence=evidence, relation="adapter"
+        )
+        return replace(self, placement=placement)
 
     def reading(self, said: Reading | None = None) -> Reading:
         """What is recorded: what the expert said with all that it cost, or why nobody was asked."""
+        if said is not None and self.guessed and said.abstention:
+            unplaced = _nobody_to_ask(self.placement, None)
+            said = replace(said, tree=None, expert="", version="", abstention=unplaced)
         if said is not None:
             return replace(said, bytes_read=said.bytes_read + self.placement.bytes_read)
         if self.known is not None:
@@ -136,7 +155,8 @@ def consult(reader: Reader, repo: str) -> tuple[Visit, Reading]:
     seen = visit(reader, uploads.one(reader.hub, repo))
     if seen.tensors is None or seen.expert is None:
         return seen, seen.reading()
-    return seen, seen.reading(probe(reader.engine, seen.expert, [seen.tensors])[0])
+    said = probe(reader.engine, seen.expert, [seen.tensors])[0]
+    return seen.settled(said), seen.reading(said)
 
 
 def draft(reader: Reader, repo: str, contact: str) -> Suggestion:
@@ -218,17 +238,23 @@ def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit
         problem = Abstention(error.code, str(error))
     placement = place(upload, contents, reader.hub, reader.forest)
     expert = reader.router.for_tree(placement.tree) if placement.tree else None
-    seen = Visit(upload, placement, contents.files if contents else (), expert)
+    guessed = expert is None and contents is not None and placement.tree is None and placement.parent is None
+    if guessed and contents:
+        expert = reader.router.for_form(contents.shapes)
+    files = contents.files if contents else ()
+    seen = Visit(upload, placement, files, expert, guessed=guessed and expert is not None)
     whole = expert is not None and not expert.reads_adapters
     if problem or expert is None or (whole and placement.relation == "adapter"):
         return replace(seen, abstention=problem or _nobody_to_ask(placement, expert))
     if known and _still_holds(known, expert, seen.files):
-        return replace(seen, known=known)
+        return replace(seen, known=known).settled(known)
     try:
         return replace(seen, tensors=fetch(upload, expert, reader.hub))
     except PASSING:
         raise
     except HubbotError as error:
+        if seen.guessed:
+            return replace(seen, expert=None, abstention=_nobody_to_ask(placement, None))
         return replace(seen, abstention=Abstention(error.code, str(error)))
 
 
@@ -272,7 +298,8 @@ class _Batches:
 
     def take(self, seen: Visit) -> None:
         """Gather a visit with tensors, asking the engine when a batch is full; conclude any other."""
-        self.bot.watch(seen.placement)
+        if seen.tensors is None or not seen.guessed:
+            self.bot.watch(seen.placement)
         if seen.expert is None or seen.tensors is None:
             self._conclude(seen, seen.reading())
             return
@@ -293,7 +320,10 @@ class _Batches:
                     self.leave(seen.upload, error)
                 continue
             for (seen, _), said in zip(members, readings, strict=True):
-                self._conclude(seen, seen.reading(said))
+                settled = seen.settled(said)
+                if seen.guessed:
+                    self.bot.watch(settled.placement)
+                self._conclude(settled, seen.reading(said))
 
     def finish(self) -> None:
         """Ask for what is gathered and conclude everything."""

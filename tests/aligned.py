@@ -111,6 +111,15 @@ def _calibration() -> Calibration:
     return Calibration(1.0, 0.0, 0.6, tuple(centre.tolist()), rows, far)
 
 
+def noise(seed: int) -> bytes:
+    """A weight file of the same form from another world."""
+    random, values = np.random.default_rng(seed), {}
+    for layer in LAYERS:
+        values[f"{layer}.lora_A.weight"] = random.normal(size=(4, SHAPE[1]))
+        values[f"{layer}.lora_B.weight"] = random.normal(size=(SHAPE[0], 4))
+    return save({name: value.astype(np.float32) for name, value in values.items()})
+
+
 def file_of(concept: int, seed: int, *, names: str = "transformer.{}.lora_{}.weight") -> bytes:
     """A weight file as diffusers saves it, with tensors beside those that an expert reads."""
     random = np.random.default_rng(seed)

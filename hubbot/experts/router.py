@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hubbot.experts.schema import CONFIG
 from hubbot.records import ExpertInfo
+from hubbot.weights import pairs
 
 
 def shipped() -> tuple[Path, ...]:
@@ -24,3 +25,21 @@ class Router:
 
     def for_tree(self, root: str) -> ExpertInfo | None:
         return self._by_root.get(root)
+
+    def for_form(self, shapes: Mapping[str, tuple[int, ...]]) -> ExpertInfo | None:
+        """The one expert of adapters that could read an adapter of this form; None where several could.
+
+        An adapter holds no row of its root, so that its form is all that speaks for a tree before an expert
+        has looked at it. Whether it is like those that the expert learned from is for that to say.
+        """
+        fitting = [info for info in self._by_root.values() if info.reads_adapters and _fits(info, shapes)]
+        return fitting[-1] if len({info.tree for info in fitting}) == 1 else None
+
+
+def _fits(info: ExpertInfo, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether all factors that the expert reads are there, and of a form that it can read."""
+    for want in info.wanted:
+        names = pairs.pair(want.name, shapes)
+        if names is None or pairs.fault(want.name, want.shape, *(shapes[name] for name in names)):
+            return False
+    return True

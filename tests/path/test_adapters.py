@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import aligned
@@ -34,7 +35,7 @@ NAMES = {
     OLD: ("pytorch_lora_weights.safetensors", "unet.{}.lora.{}.weight", "violin"),
 }
 SILENT = {
-    "dora/undeclared": "unplaced",
+    "dora/undeclared-noise": "unplaced",
     "eve/whole-weights": "tensor-not-found",
     "finn/half-a-pair": "tensor-not-found",
     "gus/another-rank": "shape-mismatch",
@@ -69,13 +70,14 @@ def populate(server: Server) -> None:
     layer = f"transformer.{aligned.LAYERS[0]}"
     halves = {
         "dora/undeclared": lora,
+        "dora/undeclared-noise": aligned.noise(90),
         "eve/whole-weights": save({layer: np.ones(aligned.SHAPE, np.float32)}),
         "finn/half-a-pair": save({f"{layer}.lora_A.weight": np.ones((4, 32), np.float32)}),
         "gus/another-rank": save(wrong_ranks()),
         "hal/eight-bits": save({n: v.astype(np.int8) for n, v in wrong_ranks(ranks=(4, 4)).items()}),
     }
     for repo, raw in halves.items():
-        said = {} if repo == "dora/undeclared" else {"README.md": base}
+        said = {} if repo.startswith("dora/undeclared") else {"README.md": base}
         upload(server.repos, repo, {"pytorch_lora_weights.safetensors": raw, **said})
 
 
@@ -129,6 +131,29 @@ def test_an_adapter_is_placed_by_what_it_declares_and_read_right(store, repo):
     factors = ("A", "B") if "lora_" in names else ("down", "up")
     assert reading.tensors_read == tuple(names.format(la, f) for la in aligned.LAYERS for f in factors)
     assert reading.stored_tensors == 44
+
+
+def test_an_undeclared_adapter_is_placed_by_its_form_and_its_likeness(store):
+    """An adapter holds no row of its root; what is not like the tree's stays unplaced."""
+    placement, reading = store.placement("dora/undeclared"), store.reading("dora/undeclared")
+    assert (placement.tree, placement.how, placement.relation) == (ROOT, How.RECOVERED, "adapter")
+    assert "have the form that tiny-painter reads" in placement.evidence[-1].text
+    assert reading.predictions[0].label == "dog"
+    noise = store.placement("dora/undeclared-noise")
+    assert (noise.tree, noise.how) == (None, How.UNPLACED)
+    assert store.reading("dora/undeclared-noise").expert == ""
+
+
+def test_asked_again_an_undeclared_adapter_stays_where_it_is(polled, store):
+    server, settings = polled
+    before = store.placement("dora/undeclared"), store.reading("dora/undeclared")
+    commit = server.repos.commit("dora/undeclared", {"README.md": b"# Mine" + bytes(10)})
+    with open_bot(settings) as bot:
+        poll(bot)
+    after = store.placement("dora/undeclared"), store.reading("dora/undeclared")
+    assert after[0] == replace(before[0], commit=commit)
+    assert (after[1].predictions, after[1].commit) == (before[1].predictions, before[1].commit)
+    assert store.is_finished(store.upload("dora/undeclared"))
 
 
 def test_what_is_counted_as_read_is_what_crossed_the_wire(polled, store):
