@@ -69,6 +69,8 @@ class Dense(Matrices):
         return self.X.sum(0)
 
     def inner(self, other: Matrices) -> Tensor:
+        if isinstance(other, Factored):
+            return other.inner(self).T
         return self.X.flatten(1) @ other.dense().flatten(1).T  # (n, m)
 
     def along(self, way: Tensor) -> Tensor:

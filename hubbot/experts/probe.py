@@ -18,7 +18,7 @@ Letters: n models, d_H x d_W a matrix, r_U probes, r_V projection, r_T encoding,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -168,9 +168,13 @@ class Probe(nn.Module):
 
     def read(self, views: Sequence[View]) -> Tensor:
         """What `see` gave to an encoding, (n, r_T)."""
-        features = [branch(view) for branch, view in self._paired(views)]
-        encoding: Tensor = self.encoder(self.dropout(torch.cat(features, 1)))
+        encoding: Tensor = self.encoder(self.dropout(torch.cat(list(self.features(views)), 1)))
         return encoding
+
+    def features(self, views: Sequence[View]) -> Iterator[Tensor]:
+        """What each branch makes of its layer, one after the other, (n, r_U·r_V) each."""
+        for branch, view in self._paired(views):
+            yield branch(view)
 
     def encode(self, weights: Weights) -> Tensor:
         """Weights of n models to encodings, (n, r_T)."""
