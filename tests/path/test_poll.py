@@ -120,7 +120,7 @@ def test_the_demos_list_names_the_very_files():
     full = [e for e in json.loads((MODELS / "index.json").read_text()) if e["dtype"] == "float32"]
     assert len(full) >= 10
     for entry in full:
-        file = MODELS / entry["folder"] / "model.safetensors"
+        file = MODELS / entry["folder"] / entry.get("file", "model.safetensors")
         assert hashlib.sha256(file.read_bytes()).hexdigest() == entry["sha256"], entry["repo"]
 
 
