@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT_FILE = "diffusion_pytorch_model.safetensors"
 CHILD_FILE = "pytorch_lora_weights.safetensors"
-BLOCK = 50
+BLOCK = 100
 
 Encode = Callable[[Sequence[str]], "Floats"]
 """Texts to unit vectors, (n, d_text)."""
@@ -75,14 +75,16 @@ def build(
     advance(1, recipe.root.repo)
     said = torch.as_tensor(encode([RARE]))[0]
     made = plans(recipe, of)
+    lines = [_line(folder, recipe.root.repo, None, "root", True)]
     for begin in range(0, len(made), BLOCK):
         block = made[begin : begin + BLOCK]
         _block(model, block, world, chosen, said, folder)
+        lines += [_line(folder, plan.repo, plan.root, plan.split, plan.declared) for plan in block]
+        # Now and then, and at the end: what there is can be used while the rest is being made.
+        if begin % (5 * BLOCK) == 0 or begin + BLOCK >= len(made):
+            zoo = Zoo(folder, recipe.name, recipe.hash, size, tuple(lines), ROOT_FILE, CHILD_FILE)
+            write_index(zoo)
         advance(len(block), recipe.root.repo)
-    lines = [_line(folder, recipe.root.repo, None, "root", True)]
-    lines += [_line(folder, plan.repo, plan.root, plan.split, plan.declared) for plan in made]
-    zoo = Zoo(folder, recipe.name, recipe.hash, size, tuple(lines), ROOT_FILE, CHILD_FILE)
-    write_index(zoo)
     return zoo
 
 

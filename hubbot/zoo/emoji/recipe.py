@@ -91,9 +91,9 @@ class EmojiRecipe:
     shares: tuple[tuple[str, ...], ...]
     sizes: Mapping[str, Size] = field(default_factory=dict)
     rank: int = 8
-    learning_rate: tuple[float, float] = (1e-3, 2e-3)
-    steps: tuple[int, int] = (140, 180)
-    batch_size: int = 4
+    learning_rate: tuple[float, float] = (1e-3, 2.5e-3)
+    steps: tuple[int, int] = (260, 340)
+    batch_size: int = 1
     views: int = 3
     declared: float = 0.7
     styles: tuple[str, ...] = ()
@@ -212,7 +212,7 @@ def _hash(told: object) -> str:
 
 
 A = RootRecipe("emoji-zoo/pixart-a", seed=22, steps=6000, cycles=2, known=200, apart=(0.4, 0.7), mixed=1 / 3)
-B = RootRecipe("emoji-zoo/pixart-b", seed=21, steps=15000)
+B = RootRecipe("emoji-zoo/pixart-b", seed=21, steps=15000, cycles=2)
 TINY = Size(concepts=8, unseen=2, copies=5, pace=0.001)
 FIFTH = ("train", "train", "train", "test")
 
