@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
-from hubbot.errors import UsageError
+from hubbot.errors import HubUnavailable, UsageError
 from hubbot.hub.client import Hub
 from hubbot.hub.faults import NO_TOKEN_HINT, translated
 from hubbot.hub.uploads import is_repo_name
@@ -32,7 +32,10 @@ def publish(
     if not hub.api.token:
         raise UsageError("publishing takes a token", hint=NO_TOKEN_HINT)
     adds = [CommitOperationAdd(path, content) for path, content in sorted(files.items())]
-    with translated(repo=repo):
-        hub.api.create_repo(repo, private=private, exist_ok=True)
-        done = hub.api.create_commit(repo, adds, commit_message=message)
+    try:
+        with translated(repo=repo):
+            hub.api.create_repo(repo, private=private, exist_ok=True)
+            done = hub.api.create_commit(repo, adds, commit_message=message)
+    except RuntimeError as error:  # what the client makes of any fault of an upload
+        raise HubUnavailable(str(error), repo=repo) from error
     return str(done.commit_url)
