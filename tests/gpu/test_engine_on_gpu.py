@@ -24,15 +24,14 @@ pytestmark = [
 @pytest.mark.parametrize("expert", [describe(folder) for folder in shipped()], ids=lambda info: info.name)
 def test_a_gpu_reads_what_the_cpu_reads(expert):
     index = json.loads((MODELS / "index.json").read_text())
-    children = [entry["folder"] for entry in index if entry["root"] == expert.tree]
-    files = [MODELS / folder / "model.safetensors" for folder in children]
-    names = [wanted.name for wanted in expert.wanted]
+    children = [entry for entry in index if entry["root"] == expert.tree]
+    files = [MODELS / entry["folder"] / entry.get("file", "model.safetensors") for entry in children]
     batch = [
         Tensors(
             repo=file.parent.name,
             commit="c" * 40,
-            values=read_local(file, names),
-            stored_dtypes=dict.fromkeys(names, "F32"),
+            values=read_local(file),
+            stored_dtypes={},
             files=(RemoteFile("model.safetensors", 100, "0" * 64),),
             bytes_read=0,
             bytes_stored=100,
