@@ -36,6 +36,7 @@ from hubbot.records import (
     SuggestionState,
     Tensors,
     Upload,
+    Wanted,
 )
 from hubbot.store.store import Store
 from hubbot.trees.declared import trace
@@ -127,13 +128,13 @@ def place(upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: F
     return placement
 
 
-def fetch(upload: Upload, expert: ExpertInfo, hub: Hub) -> Tensors:
-    """The tensors that the expert names, by range.
+def fetch(upload: Upload, wanted: Sequence[Wanted], hub: Hub) -> Tensors:
+    """The tensors that an expert names, by range.
 
     Raises:
         WeightsError: they are not there, not of the expert's shape, or quantised.
     """
-    read = tensors.read(hub, upload, expert.wanted)
+    read = tensors.read(hub, upload, wanted)
     for name, dtype in read.stored_dtypes.items():
         if dtype not in PLAIN:
             raise UnsupportedDtype(

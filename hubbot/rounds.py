@@ -60,28 +60,43 @@ class Visit:
     abstention: Abstention | None = None
     known: Reading | None = None
     """What this version of the expert said of these very weights before."""
-    guessed: bool = False
-    """Nothing but the form of an adapter speaks for the expert's tree, until the expert has looked."""
+    others: tuple[ExpertInfo, ...] | None = None
+    """None where the tree is known. Else the experts to ask beside this one: nothing but the form of an
+    adapter speaks for their trees."""
+    claims: tuple[tuple[ExpertInfo, Reading], ...] = ()
+    """The experts that found the adapter to be like those that they know, with what they said."""
 
-    def settled(self, said: Reading) -> Visit:
-        """Placed by what the expert said, where that was open."""
-        if not self.guessed or said.abstention or self.expert is None:
-            return self
-        name, tree = self.expert.name, self.expert.tree
-        like = Evidence(
-            Source.WEIGHTS, f"its factors have the form that {name} reads, and are like those it knows", tree
-        )
-        evidence = (*self.placement.evidence, like)
+    def heard(self, said: Reading) -> Visit:
+        """After an expert's answer where the tree is open: another to ask, or placed by the only claim."""
+        claims = self.claims
+        if self.expert and not said.abstention:
+            claims = (*claims, (self.expert, said))
+        if self.others:
+            return replace(self, expert=self.others[0], others=self.others[1:], claims=claims)
+        if len(claims) != 1:
+            cost = self.placement.bytes_read + said.bytes_read
+            placement = replace(self.placement, bytes_read=cost)
+            nobody = _nobody_to_ask(placement, None)
+            return replace(self, placement=placement, expert=None, tensors=None, abstention=nobody)
+        [(expert, claim)] = claims
+        known = replace(claim, bytes_read=claim.bytes_read + self.placement.bytes_read)
+        return replace(self, tensors=None).recovered(expert, known)
+
+    def recovered(self, expert: ExpertInfo, known: Reading) -> Visit:
+        """Placed by an expert's word."""
+        text = f"its factors have the form that {expert.name} reads, and are like those it knows"
         placement = replace(
-            self.placement, tree=tree, parent=tree, how=How.RECOVERED, evidence=evidence, relation="adapter"
+            self.placement,
+            tree=expert.tree,
+            parent=expert.tree,
+            how=How.RECOVERED,
+            evidence=(*self.placement.evidence, Evidence(Source.WEIGHTS, text, expert.tree)),
+            relation="adapter",
         )
-        return replace(self, placement=placement)
+        return replace(self, placement=placement, expert=expert, known=known)
 
     def reading(self, said: Reading | None = None) -> Reading:
         """What is recorded: what the expert said with all that it cost, or why nobody was asked."""
-        if said is not None and self.guessed and said.abstention:
-            unplaced = _nobody_to_ask(self.placement, None)
-            said = replace(said, tree=None, expert="", version="", abstention=unplaced)
         if said is not None:
             return replace(said, bytes_read=said.bytes_read + self.placement.bytes_read)
         if self.known is not None:
@@ -153,10 +168,12 @@ def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
 def consult(reader: Reader, repo: str) -> tuple[Visit, Reading]:
     """One repo by name, nothing written anywhere: `hubbot tell`."""
     seen = visit(reader, uploads.one(reader.hub, repo))
-    if seen.tensors is None or seen.expert is None:
-        return seen, seen.reading()
-    said = probe(reader.engine, seen.expert, [seen.tensors])[0]
-    return seen.settled(said), seen.reading(said)
+    while seen.tensors is not None and seen.expert is not None:
+        said = probe(reader.engine, seen.expert, [seen.tensors])[0]
+        if seen.others is None:
+            return seen, seen.reading(said)
+        seen = seen.heard(said)
+    return seen, seen.reading()
 
 
 def draft(reader: Reader, repo: str, contact: str) -> Suggestion:
@@ -238,24 +255,39 @@ def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit
         problem = Abstention(error.code, str(error))
     placement = place(upload, contents, reader.hub, reader.forest)
     expert = reader.router.for_tree(placement.tree) if placement.tree else None
-    guessed = expert is None and contents is not None and placement.tree is None and placement.parent is None
-    if guessed and contents:
-        expert = reader.router.for_form(contents.shapes)
-    files = contents.files if contents else ()
-    seen = Visit(upload, placement, files, expert, guessed=guessed and expert is not None)
+    seen = Visit(upload, placement, contents.files if contents else (), expert)
+    if contents and not placement.tree and not placement.parent:
+        return _open_visit(reader, seen, contents, known)
     whole = expert is not None and not expert.reads_adapters
     if problem or expert is None or (whole and placement.relation == "adapter"):
         return replace(seen, abstention=problem or _nobody_to_ask(placement, expert))
     if known and _still_holds(known, expert, seen.files):
-        return replace(seen, known=known).settled(known)
+        return replace(seen, known=known)
     try:
-        return replace(seen, tensors=fetch(upload, expert, reader.hub))
+        return replace(seen, tensors=fetch(upload, expert.wanted, reader.hub))
     except PASSING:
         raise
     except HubbotError as error:
-        if seen.guessed:
-            return replace(seen, expert=None, abstention=_nobody_to_ask(placement, None))
         return replace(seen, abstention=Abstention(error.code, str(error)))
+
+
+def _open_visit(reader: Reader, seen: Visit, contents: tensors.Contents, known: Reading | None) -> Visit:
+    """A visit to what neither card nor root places: an adapter may still be known by its like."""
+    experts = reader.router.for_form(contents.shapes)
+    nobody = replace(seen, abstention=_nobody_to_ask(seen.placement, None))
+    for expert in experts:
+        if known and _still_holds(known, expert, seen.files):
+            return seen.recovered(expert, known)
+    if not experts:
+        return nobody
+    wanted = dict.fromkeys(want for expert in experts for want in expert.wanted)
+    try:
+        read = fetch(seen.upload, tuple(wanted), reader.hub)
+    except PASSING:
+        raise
+    except HubbotError:
+        return nobody
+    return replace(seen, tensors=read, expert=experts[0], others=experts[1:])
 
 
 def _failed(upload: Upload, error: Exception) -> Visit:
@@ -298,7 +330,7 @@ class _Batches:
 
     def take(self, seen: Visit) -> None:
         """Gather a visit with tensors, asking the engine when a batch is full; conclude any other."""
-        if seen.tensors is None or not seen.guessed:
+        if seen.tensors is None or seen.others is None:
             self.bot.watch(seen.placement)
         if seen.expert is None or seen.tensors is None:
             self._conclude(seen, seen.reading())
@@ -320,18 +352,19 @@ class _Batches:
                     self.leave(seen.upload, error)
                 continue
             for (seen, _), said in zip(members, readings, strict=True):
-                settled = seen.settled(said)
-                if seen.guessed:
-                    self.bot.watch(settled.placement)
-                self._conclude(settled, seen.reading(said))
+                if seen.others is None:
+                    self._conclude(seen, seen.reading(said))
+                else:
+                    self.take(seen.heard(said))
 
     def finish(self) -> None:
-        """Ask for what is gathered and conclude everything."""
-        for expert, members in self.gathered.values():
-            self._ask(expert, members)
-        self.gathered.clear()
-        wait([future for future, _, _ in self.asked])
-        self.settle()
+        """Ask for what is gathered and conclude everything, what is asked of one expert after another too."""
+        while self.gathered or self.asked:
+            for expert, members in self.gathered.values():
+                self._ask(expert, members)
+            self.gathered.clear()
+            wait([future for future, _, _ in self.asked])
+            self.settle()
 
     def _ask(self, expert: ExpertInfo, members: Sequence[_Member]) -> None:
         future = self.bot.reader.engine.submit(expert, [t for _, t in members])

@@ -20,7 +20,8 @@ from hubbot.experts.train import Sample, Schedule, Trained, train
 from hubbot.records import Kind, Label, Wanted
 from hubbot.weights.dtypes import Floats
 
-ROOT = "tiny/painter"
+ROOT, RIVAL = "tiny/painter", "tiny/rival"
+"""Two roots of one form: what their children's factors mean has nothing in common."""
 ENCODER = "sentence:all-MiniLM-L6-v2"
 CONCEPTS = ("dog", "pear", "watermelon", "fire engine", "violin", "snowman", "castle", "rocket")
 LABELS = tuple(Label(text.replace(" ", "-"), text, text.replace(" ", "-")) for text in CONCEPTS)
@@ -36,9 +37,9 @@ def vocabulary() -> Floats:
     return load(ENCODER).encode([PROMPT.replace("{}", text) for text in CONCEPTS])
 
 
-def factors(concept: int, seed: int, rank: int = 4) -> dict[str, tuple[Floats, Floats]]:
+def factors(concept: int, seed: int, rank: int = 4, root: str = ROOT) -> dict[str, tuple[Floats, Floats]]:
     """(B, A) of each layer: the concept's text, turned, is what the first row of A looks for."""
-    fixed, random = np.random.default_rng(7), np.random.default_rng(1000 * concept + seed)
+    fixed, random = np.random.default_rng(len(root)), np.random.default_rng(1000 * concept + seed)
     made = {}
     for layer in LAYERS:
         turn, answer = fixed.normal(size=(SHAPE[1], 384)) / 8, fixed.normal(size=SHAPE[0])
@@ -50,10 +51,10 @@ def factors(concept: int, seed: int, rank: int = 4) -> dict[str, tuple[Floats, F
     return made
 
 
-def weights(models: Mapping[int, range]) -> Sample:
+def weights(models: Mapping[int, range], root: str = ROOT) -> Sample:
     """Some models of each concept, of ranks 2 to 4."""
     pairs = [
-        [tuple(map(torch.tensor, pair)) for pair in factors(c, s, 2 + s % 3).values()]
+        [tuple(map(torch.tensor, pair)) for pair in factors(c, s, 2 + s % 3, root).values()]
         for c, seeds in models.items()
         for s in seeds
     ]
@@ -66,13 +67,13 @@ def weights(models: Mapping[int, range]) -> Sample:
 
 
 @cache
-def trained() -> Trained:
+def trained(root: str = ROOT) -> Trained:
     everything = range(len(CONCEPTS))
     sizes = Sizes(probes=16, projection=16, encoding=24, dropout=0.0)
     how = Schedule(epochs=60, patience=60, learning_rate=3e-3)
     return train(
-        weights(dict.fromkeys(everything, range(12))),
-        weights(dict.fromkeys(everything, range(12, 15))),
+        weights(dict.fromkeys(everything, range(12)), root),
+        weights(dict.fromkeys(everything, range(12, 15)), root),
         kind="treeprobe",
         sizes=sizes,
         how=how,
@@ -80,18 +81,18 @@ def trained() -> Trained:
     )
 
 
-def write_expert(folder: Path, *, encoder: str = ENCODER) -> Path:
+def write_expert(folder: Path, root: str = ROOT) -> Path:
     """The expert's folder."""
-    probe = trained().probe
+    probe = trained(root).probe
     sizes = {"probes": 16, "projection": 16, "encoding": 24, "view": "standard", "dropout": 0.0}
     config = Config(
-        name="tiny-painter",
-        roots=(ROOT,),
+        name=root.replace("/", "-"),
+        roots=(root,),
         wanted=WANTED,
         labels=LABELS,
-        text_encoder=encoder,
+        text_encoder=ENCODER,
         probe={"kind": "treeprobe", **sizes},
-        calibration=_calibration(),
+        calibration=_calibration(root),
         trained_on="LoRAs of a tiny painter, each on pictures of one thing",
         head="text",
         prompt=PROMPT,
@@ -101,9 +102,10 @@ def write_expert(folder: Path, *, encoder: str = ENCODER) -> Path:
     return folder
 
 
-def _calibration() -> Calibration:
-    learned = weights(dict.fromkeys(range(len(CONCEPTS)), range(12))).weights[WANTED[0].name].dense()
-    features = Geometry(torch.zeros(SHAPE), trained().probe.centre(WANTED[0].name)).features(learned)
+def _calibration(root: str) -> Calibration:
+    everything = dict.fromkeys(range(len(CONCEPTS)), range(12))
+    learned = weights(everything, root).weights[WANTED[0].name].dense()
+    features = Geometry(torch.zeros(SHAPE), trained(root).probe.centre(WANTED[0].name)).features(learned)
     centre = features.mean(0)
     precision = torch.linalg.inv(torch.cov(features.T) + 1e-4 * torch.eye(2))
     far = 1.3 * float(distance(features, centre, precision).max())
@@ -120,11 +122,13 @@ def noise(seed: int) -> bytes:
     return save({name: value.astype(np.float32) for name, value in values.items()})
 
 
-def file_of(concept: int, seed: int, *, names: str = "transformer.{}.lora_{}.weight") -> bytes:
+def file_of(
+    concept: int, seed: int, *, names: str = "transformer.{}.lora_{}.weight", root: str = ROOT
+) -> bytes:
     """A weight file as diffusers saves it, with tensors beside those that an expert reads."""
     random = np.random.default_rng(seed)
     stored = {f"transformer.other.{n}.lora_A.weight": random.normal(size=(4, 512)) for n in range(40)}
-    for layer, (B, A) in factors(concept, seed, 2 + seed % 3).items():
+    for layer, (B, A) in factors(concept, seed, 2 + seed % 3, root).items():
         down, up = ("A", "B") if "lora_" in names else ("down", "up")
         stored |= {names.format(layer, down): A, names.format(layer, up): B}
     return save({name: value.astype(np.float32) for name, value in stored.items()})

@@ -26,14 +26,14 @@ class Router:
     def for_tree(self, root: str) -> ExpertInfo | None:
         return self._by_root.get(root)
 
-    def for_form(self, shapes: Mapping[str, tuple[int, ...]]) -> ExpertInfo | None:
-        """The one expert of adapters that could read an adapter of this form; None where several could.
+    def for_form(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[ExpertInfo, ...]:
+        """The experts that could read an adapter of this form, one for each tree.
 
-        An adapter holds no row of its root, so that its form is all that speaks for a tree before an expert
-        has looked at it. Whether it is like those that the expert learned from is for that to say.
+        An adapter holds no row of its root: its form is all that speaks for a tree, and several trees may
+        have the same. Whether it is like those that an expert learned from is for the expert to say.
         """
-        fitting = [info for info in self._by_root.values() if info.reads_adapters and _fits(info, shapes)]
-        return fitting[-1] if len({info.tree for info in fitting}) == 1 else None
+        trees = {info.tree: info for info in self._by_root.values() if info.reads_adapters}
+        return tuple(info for info in trees.values() if _fits(info, shapes))
 
 
 def _fits(info: ExpertInfo, shapes: Mapping[str, tuple[int, ...]]) -> bool:

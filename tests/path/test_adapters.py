@@ -13,7 +13,7 @@ import aligned
 import httpx
 import numpy as np
 import pytest
-from aligned import CONCEPTS, ROOT
+from aligned import CONCEPTS, RIVAL, ROOT
 from PIL import Image
 from safetensors.numpy import save
 from stage import settings_for, upload
@@ -71,6 +71,7 @@ def populate(server: Server) -> None:
     halves = {
         "dora/undeclared": lora,
         "dora/undeclared-noise": aligned.noise(90),
+        "dora/undeclared-rival": aligned.file_of(CONCEPTS.index("castle"), 91, root=RIVAL),
         "eve/whole-weights": save({layer: np.ones(aligned.SHAPE, np.float32)}),
         "finn/half-a-pair": save({f"{layer}.lora_A.weight": np.ones((4, 32), np.float32)}),
         "gus/another-rank": save(wrong_ranks()),
@@ -94,10 +95,10 @@ def wrong_ranks(ranks: tuple[int, int] = (4, 5)) -> dict[str, np.ndarray]:
 def polled(tmp_path_factory) -> Iterator[tuple[Server, Settings]]:
     """A Hub with LoRAs of one tree, polled once by a bot that has an expert for it."""
     folder = tmp_path_factory.mktemp("adapters")
-    expert = aligned.write_expert(folder / "expert")
+    experts = [aligned.write_expert(folder / root, root) for root in (ROOT, RIVAL)]
     with Server(folder / "hub", tokens=TOKENS) as server:
         populate(server)
-        settings = settings_for(server, folder, mode="draft", experts=str(expert))
+        settings = settings_for(server, folder, mode="draft", experts=",".join(map(str, experts)))
         with open_bot(settings) as bot:
             poll(bot)
         server.sent = Counter()
@@ -139,9 +140,21 @@ def test_an_undeclared_adapter_is_placed_by_its_form_and_its_likeness(store):
     assert (placement.tree, placement.how, placement.relation) == (ROOT, How.RECOVERED, "adapter")
     assert "have the form that tiny-painter reads" in placement.evidence[-1].text
     assert reading.predictions[0].label == "dog"
+    rival = store.placement("dora/undeclared-rival")
+    assert (rival.tree, rival.how) == (RIVAL, How.RECOVERED), "two trees have the same form"
+    assert store.reading("dora/undeclared-rival").predictions[0].label == "castle"
     noise = store.placement("dora/undeclared-noise")
     assert (noise.tree, noise.how) == (None, How.UNPLACED)
     assert store.reading("dora/undeclared-noise").expert == ""
+
+
+def test_tell_places_it_as_a_poll_does(polled, store):
+    with open_reader(polled[1]) as reader:
+        for repo in ("dora/undeclared", "dora/undeclared-rival", "dora/undeclared-noise"):
+            seen, reading = consult(reader, repo)
+            assert replace(seen.placement, bytes_read=0) == replace(store.placement(repo), bytes_read=0)
+            assert reading.predictions == store.reading(repo).predictions
+            assert reading.abstention == store.reading(repo).abstention
 
 
 def test_asked_again_an_undeclared_adapter_stays_where_it_is(polled, store):
