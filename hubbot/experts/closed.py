@@ -15,11 +15,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hubbot.experts.views import View
 
 PENALTIES = [10 ** (power / 2) for power in range(-8, 5)]
 """Of the ridge, in units of the kernel's mean eigenvalue."""
+
+SCALES = [10 ** (power / 8) for power in range(25)]
+"""Of scores, to make logits of them."""
 
 
 def directions(view: View, count: int) -> Tensor:
@@ -89,7 +93,12 @@ def left_out(K: Tensor, T: Tensor) -> LeftOut:
     return min(fits, key=lambda fit: float((fit.said - T).square().sum()))
 
 
-def basis(targets: Tensor, count: int) -> Tensor:
-    """The top principal directions of the targets, (t, at most count), orthonormal."""
-    ways: Tensor = torch.linalg.svd(targets - targets.mean(0), full_matrices=False).Vh
-    return ways[:count].T.contiguous()
+def principal(centred: Tensor, most: int) -> Tensor:
+    """The top principal directions of centred rows (n, f), as many as there are: (f, at most `most`)."""
+    small = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    values, vectors = torch.linalg.eigh(small.double())
+    kept = values > 1e-9 * values[-1].clamp_min(1e-30)
+    ways: Tensor = vectors[:, kept][:, -most:].flip(1).to(centred)
+    if len(centred) < centred.shape[1]:
+        ways = functional.normalize(centred.T @ ways, dim=0)
+    return ways.contiguous()

@@ -1,17 +1,19 @@
 """From an encoding to an answer: labels, of which any number is right, or the one text that fits.
 
-Letters: n models, r_T encoding, k labels or texts, t targets of the start, r of their directions.
+Letters: n models, r_T encoding, k labels or texts, f features, r solved directions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SCALES = [10 ** (power / 8) for power in range(25)]
+from hubbot.experts import closed
+from hubbot.experts.align import align
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +24,11 @@ class Head:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A solution whose encoding is `(said - centre) basis`, for a head to begin with.
+class Encoder(NamedTuple):
+    """Features to encoding: what a head that was solved expects of the first r places. (r, f) and (r,)"""
 
-    Args:
-        basis, centre: (t, r) and (t,).
-        held_out: what is said of each training model by a fit without it, (n, t).
-        truth: (n, k).
-    """
-
-    basis: Tensor
-    centre: Tensor
-    held_out: Tensor
-    truth: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 class LabelHead(nn.Linear):
@@ -49,16 +42,16 @@ class LabelHead(nn.Linear):
         """Binary cross-entropy. Both (n, k)"""
         return functional.binary_cross_entropy_with_logits(logits, truth)
 
-    def targets(self, truth: Tensor, texts: Tensor | None) -> Tensor:  # noqa: ARG002
-        """(n, k)"""
-        return truth
-
     @torch.no_grad()
-    def begin(self, start: Start, texts: Tensor | None) -> None:  # noqa: ARG002
-        """Logits in proportion to what the solution says above one half."""
-        sharp = min(SCALES, key=lambda s: float(self.loss(s * (start.held_out - 0.5), start.truth)))
-        self.weight[:, : start.basis.shape[1]] = sharp * start.basis
-        self.bias.copy_(sharp * (start.centre - 0.5))
+    def begin(self, features: Tensor, truth: Tensor, texts: Tensor | None) -> Encoder:  # noqa: ARG002
+        """Ridge regression; logits in proportion to what it says above one half."""
+        solved = closed.ridge(features, truth)
+        centre = truth.mean(0)
+        basis = closed.principal(truth - centre, self.in_features)  # (k, r)
+        sharp = min(closed.SCALES, key=lambda s: float(self.loss(s * (solved.held_out - 0.5), truth)))
+        self.weight[:, : basis.shape[1]] = sharp * basis
+        self.bias.copy_(sharp * (centre - 0.5))
+        return Encoder((solved.weight @ basis).T, (solved.bias - centre) @ basis)
 
 
 class TextHead(nn.Module):
@@ -79,18 +72,13 @@ class TextHead(nn.Module):
         """Cross-entropy over the texts. Both (n, k), the truth with a single 1 in each row"""
         return functional.cross_entropy(logits, truth.argmax(1))
 
-    def targets(self, truth: Tensor, texts: Tensor) -> Tensor:
-        """The embedding of each model's text, (n, d_text)."""
-        return truth @ texts
-
     @torch.no_grad()
-    def begin(self, start: Start, texts: Tensor) -> None:
-        """The same directions of the texts as of the encodings, as sharp as held-out models can bear."""
-        rank = start.basis.shape[1]
+    def begin(self, features: Tensor, truth: Tensor, texts: Tensor) -> Encoder:
+        """The maps of `experts.align`."""
+        found = align(features, truth, texts, self.of_text.out_features)
+        rank = len(found.speak)
         self.of_text.weight.zero_()
         self.of_text.bias.zero_()
-        self.of_text.weight[:rank] = start.basis.T
-        self.of_text.bias[:rank] = -start.centre @ start.basis
-        said = functional.normalize((start.held_out - start.centre) @ start.basis, dim=1)
-        cosine = said @ functional.normalize((texts - start.centre) @ start.basis, dim=1).T
-        self.temperature.fill_(min(SCALES, key=lambda s: float(self.loss(s * cosine, start.truth)))).log_()
+        self.of_text.weight[:rank], self.of_text.bias[:rank] = found.speak, found.speak_bias
+        self.temperature.fill_(found.sharp).log_()
+        return Encoder(found.encode, found.encode_bias)

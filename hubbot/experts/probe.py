@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from hubbot.experts import closed
-from hubbot.experts.heads import Head, LabelHead, Start, TextHead
+from hubbot.experts.heads import Head, LabelHead, TextHead
 from hubbot.experts.matrices import Weights, chunks
 from hubbot.experts.views import Lens, View
 
@@ -229,15 +229,12 @@ class TreeProbe(MVProbe):
                 features.append(torch.cat([branch(view.pick(part)) for part in chunks(len(truth))]))
                 columns.append(torch.arange(first, first + branch.features))
             first += branch.features
-        targets = self.head.targets(truth, texts)  # (n, t)
-        solved = closed.ridge(torch.cat(features, 1), targets)
-        basis, centre = closed.basis(targets, self.sizes.encoding), targets.mean(0)  # (t, r), r <= r_T
-        rank = basis.shape[1]
+        solved = self.head.begin(torch.cat(features, 1), truth, texts)
+        rank = len(solved.bias)
         self.encoder.weight.zero_()
         self.encoder.bias.zero_()
-        self.encoder.weight[:rank, torch.cat(columns)] = (solved.weight @ basis).T
-        self.encoder.bias[:rank] = (solved.bias - centre) @ basis
-        self.head.begin(Start(basis, centre, solved.held_out, truth), texts)
+        self.encoder.weight[:rank, torch.cat(columns)] = solved.weight
+        self.encoder.bias[:rank] = solved.bias
 
 
 KINDS: dict[str, type[Probe]] = {"probex": ProbeX, "mvprobe": MVProbe, "treeprobe": TreeProbe}
