@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hubbot.errors import ExpertError, ShapeMismatch, TensorNotFound
-from hubbot.experts.calibrate import Geometry, distance
+from hubbot.experts.calibrate import Geometry, distance, probabilities
 from hubbot.experts.heads import Head
 from hubbot.experts.matrices import Dense, Factored, Matrices, Weights
 from hubbot.experts.probe import KINDS, VIEWS, Probe, Sizes, matrix_shape
@@ -116,11 +116,10 @@ class Expert:
             return []
         weights, calibration = self._stacked(models), self.config.calibration
         encoding = self.probe.encode(weights)  # (n, r_T)
-        logits = calibration.slope * self.probe.score(encoding, self.vocabulary)  # (n, k)
-        if self.vocabulary is None:
-            probability = torch.sigmoid(logits + calibration.bias)
-        else:
-            probability, encoding = torch.softmax(logits, 1), functional.normalize(encoding, dim=1)
+        logits = self.probe.score(encoding, self.vocabulary)  # (n, k)
+        probability = probabilities(calibration, logits, exclusive=self.vocabulary is not None)
+        if self.vocabulary is not None:
+            encoding = functional.normalize(encoding, dim=1)
         X = weights[self.config.wanted[0].name].dense()
         far = distance(
             self.geometry.features(X),

@@ -39,10 +39,13 @@ class Calibration:
     """How logits become probabilities, and where silence begins; `experts.calibrate` makes it.
 
     Args:
-        slope, bias: probability = sigmoid(slope * logit + bias) (Platt).
+        slope, bias: probability = sigmoid(slope * logit + bias) (Platt), plus `spread` times the deviation of
+            all logits of the model, within the sigmoid.
         threshold: a label with at least this probability is recognised; None: never.
         centre, precision: mean (2,) and inverse covariance (2, 2) of the training models' features.
         distance: weights with a larger Mahalanobis distance are unlike those of training.
+        even: the logit at which a label is as likely as not among models of the expert's kind.
+        known: the share of a tree's uploads that are of the expert's kind, for which probabilities are meant.
     """
 
     slope: float
@@ -51,6 +54,9 @@ class Calibration:
     centre: tuple[float, ...]
     precision: tuple[tuple[float, ...], ...]
     distance: float
+    spread: float = 0.0
+    even: float = 0.0
+    known: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,9 @@ def _calibration(raw: Mapping[str, Any]) -> Calibration:
         centre=centre,
         precision=precision,
         distance=_number(raw["distance"]),
+        spread=_number(raw.get("spread", 0.0)),
+        even=_number(raw.get("even", -raw["bias"] / raw["slope"] if raw["slope"] else 0.0)),
+        known=_number(raw.get("known", 1.0)),
     )
 
 

@@ -65,12 +65,12 @@ def score_expert(folder: Path, source: Source, split: str = "test") -> Evaluatio
 
 
 def _accuracy(expert: Expert, source: Source, sample: Sample, split: str) -> dict[str, float]:
-    """Of labels, the mean per-label accuracy at probability 0.5; of texts, how often the right one is first,
-    among those that training knew and among those that it did not."""
+    """Of labels, the mean per-label accuracy where yes and no are as likely; of texts, how often the right
+    one is first, among those that training knew and among those that it did not."""
     calibration, config = expert.config.calibration, expert.config
     said = logits(expert.probe, _exactly(sample), expert.vocabulary)
     if expert.vocabulary is None:
-        return {"accuracy": accuracy(calibration.slope * said + calibration.bias, sample.Y)}
+        return {"accuracy": accuracy(said - calibration.even, sample.Y)}
     scores = {"accuracy": accuracy(said, sample.Y, expert.vocabulary)}
     if strange := source.unseen(split):
         texts = embedded(config.text_encoder, config.prompt, strange).double()

@@ -132,9 +132,19 @@ def _silent(config: schema.Config) -> list[str]:
     if threshold is not None:
         spoken = f"A label counts as recognised from a probability of {threshold:.3f} on."
     return [
-        f"{spoken} Probabilities and threshold were fitted on a calibration split of their own. Weights that",
+        f"{spoken} {_meant(config.calibration.known)}",
+        "Probabilities and threshold were fitted on a calibration split of their own. Weights that",
         "lie further from the training models than nearly all of those did get no answer at all.",
     ]
+
+
+def _meant(known: float) -> str:
+    if known == 1:
+        return "Probabilities are meant among models of the kind it was trained on."
+    return (
+        f"Probabilities are meant for all uploads of the tree, of which {known:.0%} are taken to be of the "
+        "kind it was trained on."
+    )
 
 
 def _made(folder: Path, info: ExpertInfo, config: schema.Config) -> list[str]:

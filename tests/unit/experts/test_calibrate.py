@@ -6,28 +6,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbot.experts.calibrate import (
+    CERTAIN,
+    KNOWN,
     Geometry,
     calibrate,
     choose_threshold,
     conformal_quantile,
     distance,
+    importance,
     platt,
+    probabilities,
 )
-from hubbot.experts.schema import FLOOR
+from hubbot.experts.schema import FLOOR, Calibration
 
 
 def test_platt_finds_the_scale_of_overconfident_logits() -> None:
     generator = torch.Generator().manual_seed(0)
     honest = 2 * torch.randn(4000, 5, generator=generator)
     truth = (torch.rand(4000, 5, generator=generator) < torch.sigmoid(honest)).float()
-    slope, bias = platt(4 * honest - 2, truth)
+    slope, bias, _ = platt(4 * honest - 2, truth)
     assert slope == pytest.approx(0.25, abs=0.02)
     assert bias == pytest.approx(0.5, abs=0.05)
 
 
 def test_platt_stays_finite_when_labels_are_separated() -> None:
     truth = torch.tensor([[0.0], [1.0]] * 20)
-    slope, bias = platt(20 * truth - 10, truth)
+    slope, bias, _ = platt(20 * truth - 10, truth)
     assert 0 < slope < 100
     assert abs(bias) < 100
 
@@ -91,3 +95,78 @@ def test_only_weights_like_those_of_training_are_near() -> None:
             geometry.features(weights[None]), torch.tensor(made.centre), torch.tensor(made.precision)
         )
         assert float(far) > made.distance, what
+
+
+# --- among strangers -----------------------------------------------------------------------------
+
+
+def _stream(models: int, strangers: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits that tell labels well, and those of strangers: as high, where one looks at one label alone."""
+    generator = torch.Generator().manual_seed(seed)
+    truth = (torch.rand(models, 6, generator=generator) < 0.5).float()
+    truth[truth.sum(1) == 0] = 1.0
+    said = 4 * (2 * truth - 1) + 1.5 * torch.randn(models, 6, generator=generator)
+    off = torch.full((strangers, 6), -1.0) + 1.2 * torch.randn(strangers, 6, generator=generator)
+    return torch.cat([said, off]), torch.cat([truth, torch.zeros(strangers, 6)])
+
+
+def _calibrated(logits: torch.Tensor, truth: torch.Tensor) -> Calibration:
+    near = torch.randn(len(truth), 2, generator=torch.Generator().manual_seed(9))
+    return calibrate(logits, truth, near[:50], near)
+
+
+def test_strangers_make_up_their_share_of_the_stream() -> None:
+    _, truth = _stream(30, 70, 0)
+    weight = importance(truth)
+    assert float(weight[:30].sum() / weight.sum()) == pytest.approx(KNOWN)
+    assert float(weight.mean()) == pytest.approx(1)
+    assert torch.equal(importance(truth[:30]), torch.ones(30))
+
+
+def test_probabilities_are_meant_for_the_stream() -> None:
+    made, (logits, truth) = _calibrated(*_stream(300, 300, 1)), _stream(2000, 2000, 2)
+    said, weight = probabilities(made, logits), importance(truth)[:, None].expand_as(truth)
+    wrong = 0.0
+    for low in torch.arange(0, 1, 0.1).tolist():
+        some = (said >= low) & (said < low + 0.1)
+        off = float((weight * (truth - said))[some].sum() / weight.sum())
+        wrong += abs(off)
+        assert off > -0.01, low  # never bolder than is true
+    assert wrong < 0.02
+
+
+def test_what_is_recognised_is_right_where_most_are_strangers() -> None:
+    made, (logits, truth) = _calibrated(*_stream(300, 300, 1)), _stream(2000, 2000, 2)
+    assert made.known == KNOWN
+    assert made.threshold is not None
+    assert made.threshold >= CERTAIN
+    recognised = (probabilities(made, logits) >= made.threshold).float()
+    weight = importance(truth)[:, None]
+    assert float((weight * recognised * truth).sum() / (weight * recognised).sum()) >= 0.98
+    assert float((recognised * truth).sum() / truth.sum()) > 0.3
+    # Whoever does not know of strangers is as bold with them as with the others.
+    naive = _calibrated(*(part[:300] for part in _stream(300, 300, 1)))
+    assert naive.known == 1
+    bold = (probabilities(naive, logits) >= naive.threshold).float()
+    assert float((weight * bold * truth).sum() / (weight * bold).sum()) < 0.9
+
+
+def test_a_model_whose_logits_lie_together_is_believed_less() -> None:
+    made = _calibrated(*_stream(300, 300, 1))
+    far = torch.tensor([[3.0, 3.0, 3.0, -5.0, -5.0, -5.0]])
+    near = torch.tensor([[3.0, 0.0, 0.0, -1.0, -1.0, -1.0]])
+    assert made.spread > 0
+    assert probabilities(made, far)[0, 0] > probabilities(made, near)[0, 0]
+
+
+def test_the_scale_among_its_own_kind_is_kept() -> None:
+    logits, truth = _stream(300, 300, 1)
+    made = _calibrated(logits - 5, truth)
+    own = truth.sum(1) > 0
+    assert float((((logits - 5)[own] > made.even).float() == truth[own]).float().mean()) > 0.98
+
+
+def test_of_many_texts_one_is_right() -> None:
+    made = _calibrated(*_stream(300, 0, 1))
+    said = probabilities(made, torch.randn(4, 7), exclusive=True)
+    assert torch.allclose(said.sum(1), torch.ones(4))
