@@ -9,6 +9,7 @@ Letters: n models, k labels or concepts.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import torch
@@ -59,12 +60,18 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The best checkpoint, and what validation said of it."""
+    """The best checkpoint, and what validation said of it.
+
+    Args:
+        epoch: of the checkpoint; 0 is before the first.
+        curve: validation accuracy after each epoch, with the processor's seconds since the start.
+    """
 
     probe: Probe
     epoch: int
     loss: float
     accuracy: float
+    curve: tuple[tuple[float, float], ...] = ()
 
 
 def train(
@@ -83,6 +90,7 @@ def train(
     """
     sizes, how = sizes or Sizes(), how or Schedule()
     torch.manual_seed(how.seed)
+    began = time.process_time()
     probe = _made(learn, kind, sizes, texts)
     seen, judged = probe.see(learn.weights), probe.see(validation.weights)
     probe.begin(seen, learn.Y, texts)
@@ -94,6 +102,7 @@ def train(
     )
     measured, accuracy = _judge(probe, judged, validation.Y, texts)
     best, state = (measured, 0, accuracy), _copied(probe)
+    curve = [(time.process_time() - began, accuracy)]
     for epoch in range(1, how.epochs + 1):
         probe.train()
         for part in torch.split(torch.randperm(len(learn)), how.batch_size):
@@ -102,13 +111,14 @@ def train(
             loss.backward()
             optimizer.step()
         measured, accuracy = _judge(probe, judged, validation.Y, texts)
+        curve.append((time.process_time() - began, accuracy))
         if measured < best[0]:
             best = (measured, epoch, accuracy)
             _copied(probe, state)
         if epoch - best[1] >= how.patience:
             break
     probe.load_state_dict(state)
-    return Trained(probe.eval(), best[1], best[0], best[2])
+    return Trained(probe.eval(), best[1], best[0], best[2], tuple(curve))
 
 
 def _made(learn: Sample, kind: str, sizes: Sizes, texts: Tensor | None) -> Probe:
