@@ -6,7 +6,7 @@
     FarTree     the split's weights, mapped from the shelf, beside the truth
 
 A model is left out, and named, where its file contradicts its row, where it was made from another base, where
-nobody says what it was trained on, and where its weights are not those of the tree.
+nobody says what it was trained on, and where its weights are not those of the tree, or another model's.
 
 Letters: n models, d_H x d_W a layer's matrix, r the LoRA's rank, k labels.
 """
@@ -84,7 +84,18 @@ class FarTree:
                 self.skipped.append(told)
             else:
                 self.models[entry] = told
+        self._leave_out_twins()
         self._leave_out_unknown()
+
+    def _leave_out_twins(self) -> None:
+        """The same weights in two repos would be learned from in one split and measured on in another."""
+        seen: dict[str, Entry] = {}
+        for entry in list(self.models):
+            first = seen.setdefault(self.gathered.models[entry].file.content_id, entry)
+            if first != entry:
+                why = f"it holds the same weights as {first.repo} {first.path}".rstrip()
+                self.skipped.append(Skipped(entry.repo, why, entry.path or None))
+                del self.models[entry]
 
     def _leave_out_unknown(self) -> None:
         """A label that no training model has cannot be learned; only the unseen splits may hold new ones."""
@@ -336,10 +347,10 @@ def _candidates(shapes: Shapes) -> list[Wanted]:
 
 
 def root_of(hub: Hub, roots: Sequence[str], wanted: Sequence[Wanted]) -> Root:
-    """What is to be had of the first root that can be read. An adapter's root says nothing of its layers."""
+    """What is to be had of the first root that can be read: of an adapter's, the fingerprint alone."""
     dense = [want for want in wanted if want.kind is Kind.DENSE]
-    why = "adapters are read without their root"
-    for repo in roots if dense else ():
+    why = ""
+    for repo in roots:
         try:
             upload = uploads.one(hub, repo)
             rows = choose(contents(hub, upload).shapes)

@@ -21,7 +21,7 @@ from hubbot.errors import (
 from hubbot.hub.client import Cache
 from hubbot.hub.families import weights_of
 from hubbot.hub.faults import FileNotThere, from_response, shown, translated, wait_s
-from hubbot.hub.patience import Patience
+from hubbot.hub.patience import LONGEST_WINDOW_S, Patience
 
 
 def answer(status: int, **headers: str) -> HubbotError:
@@ -121,6 +121,12 @@ def test_nobody_sleeps_for_minutes_in_a_thread() -> None:
     with pytest.raises(RateLimited):
         patience.with_reads(read)
     assert waits == []
+
+
+def test_who_has_time_sleeps_a_whole_window_of_the_hubs_out() -> None:
+    _, waits, read = failing(RateLimited(retry_after_s=250))
+    assert Patience(3, waits.append, LONGEST_WINDOW_S).with_reads(read) == "here"
+    assert 250 <= waits[0] <= 251
 
 
 def test_what_will_not_pass_is_not_tried_again() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hubbot.errors import AccessDenied, RepoNotFound
 from hubbot.hub.client import Hub
-from hubbot.hub.uploads import FIELDS, Malformed, _upload, is_repo_name, one, recent
+from hubbot.hub.uploads import FIELDS, Malformed, _upload, is_repo_name, of_owner, one, recent
 from hubbot.localhub.server import Server
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,6 +47,13 @@ def test_the_watermark_ends_the_listing_and_is_part_of_it(server: Server, hub: H
     since = START + timedelta(hours=3)
     assert [upload.repo for upload in recent(hub, since=since)] == ["o/m004", "o/m003"]
     assert [upload.repo for upload in recent(hub, since=None, limit=2)] == ["o/m004", "o/m003"]
+
+
+def test_an_owners_repos_are_found_by_how_their_names_begin(server: Server, hub: Hub) -> None:
+    for repo in ("o/zoo__a__1", "o/zoo__a__2", "o/zoo__b__1", "o/my-zoo__a", "p/zoo__a__1"):
+        server.repos.create(repo)
+    assert {upload.repo for upload in of_owner(hub, "o", "zoo__a")} == {"o/zoo__a__1", "o/zoo__a__2"}
+    assert list(of_owner(hub, "nobody", "zoo")) == []
 
 
 def test_pages_are_followed_only_as_far_as_needed(server: Server, hub: Hub, seen: Any) -> None:

@@ -30,6 +30,7 @@ from hubbot.training.trees import open_tree
 
 LAYER_BYTES = 4 * model_j.SIZE**2
 WEIGHTS = "model.safetensors"
+TRAIN, TEST = "vit/train-00000-of-00001.jsonl", "vit/test-00000-of-00001.jsonl"
 
 
 def opened(
@@ -205,6 +206,22 @@ def test_models_of_another_base_are_left_out(server: Server, hub: Hub, tmp_path:
     both = opened(hub, tmp_path, shelf, roots=(model_j.ROOT, "lab/other-vit"))
     assert not both.skipped
     assert len(both.entries("train")) == 25
+
+
+def test_the_same_weights_in_two_repos_count_once(
+    server: Server, hub: Hub, tmp_path: Path, shelf: Shelf
+) -> None:
+    same = server.repos.read(child(0), WEIGHTS)  # of the training split
+    server.repos.commit(child(40), {WEIGHTS: same})  # of the test split
+    rows = [json.loads(line) for line in server.datasets.read("lab/model-j", TRAIN).splitlines()]
+    test = [json.loads(line) for line in server.datasets.read("lab/model-j", TEST).splitlines()]
+    test[0]["dataset_chosen_targets"] = rows[0]["dataset_chosen_targets"]
+    server.datasets.commit("lab/model-j", {TEST: "".join(json.dumps(row) + "\n" for row in test).encode()})
+    tree = opened(hub, tmp_path, shelf)
+    assert [str(skipped) for skipped in tree.skipped] == [
+        f"{child(40)}: it holds the same weights as {child(0)}"
+    ]
+    assert len(tree.entries("test")) == 7
 
 
 def test_one_repo_that_the_hub_never_gives_is_named_and_many_stop_the_reading(
