@@ -57,6 +57,18 @@ def _tiny(B: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
     return 1e-6 * B, 1e-9 * A
 
 
+def _dominated(B: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
+    """One direction that all models share, ten thousand times the rest."""
+    shared = torch.cat([1e4 * B[:1, :, :1].expand(3, -1, -1), B[:, :, 1:]], 2)
+    return shared, torch.cat([A[:1, :1].expand(3, -1, -1), A[:, 1:]], 1)
+
+
+def _nearly_constant(B: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
+    """Every entry one, but for a thousandth."""
+    one = B[:, :, :1] * 0 + 1, A[:, :1] * 0 + 1
+    return torch.cat([one[0], 1e-3 * B], 2), torch.cat([one[1], A], 1)
+
+
 Shaper = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 SHAPERS: list[Shaper] = [
     lambda B, A: (B, A),
@@ -69,7 +81,25 @@ SHAPERS: list[Shaper] = [
     _lopsided,
     _huge,
     _tiny,
+    _dominated,
+    _nearly_constant,
 ]
+
+
+def _aside(U: Tensor, weights: Factored, right: bool) -> Tensor:
+    """Probes that do not see what dominates."""
+    left, _, rights = torch.linalg.svd(weights.to(dtype=torch.float64).dense().mean(0))
+    way = rights[0] if right else left[:, 0]
+    return (U - torch.outer(way, way @ U.double())).float()
+
+
+def _alike(U: Tensor, _: Factored, __: bool) -> Tensor:
+    """Probes that hardly differ."""
+    return 1 + 1e-3 * U
+
+
+Aim = Callable[[Tensor, Factored, bool], Tensor]
+AIMS: list[Aim] = [lambda U, _, __: U, _aside, _alike]
 
 
 @st.composite
@@ -96,14 +126,15 @@ def _outcome(lens: Lens, branch: Branch, weights: Matrices, ways: Tensor) -> tup
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("standardised", [False, True])
-@given(weights=loras(), view=st.sampled_from(["raw", "mean", "standard"]))
-@settings(max_examples=20, deadline=None)
+@given(weights=loras(), view=st.sampled_from(["raw", "mean", "standard"]), aim=st.sampled_from(AIMS))
+@settings(max_examples=40, deadline=None)
 def test_factors_are_as_exact_as_the_product(
-    way: Way, standardised: bool, weights: Factored, view: str
+    way: Way, standardised: bool, weights: Factored, view: str, aim: Aim
 ) -> None:
     torch.manual_seed(0)
     lens = Lens(weights.shape, view, True, standardised)
     branch = Branch(weights.shape, way, Sizes(probes=6, projection=5), standardised)
+    branch.U.data = aim(branch.U.data, weights, way.turned == way.second)
     ways = torch.randn(3, 30)
     lens.look(weights)
     thin = _outcome(lens, branch, weights, ways)
