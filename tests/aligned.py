@@ -113,6 +113,12 @@ def _calibration(root: str) -> Calibration:
     return Calibration(1.0, 0.0, 0.6, tuple(centre.tolist()), rows, far)
 
 
+def root_weights() -> dict[str, Floats]:
+    """A root such as the LoRAs would lie on."""
+    random = np.random.default_rng(1)
+    return {f"{layer}.weight": random.normal(size=SHAPE).astype(np.float32) for layer in LAYERS}
+
+
 def noise(seed: int) -> bytes:
     """A weight file of the same form from another world."""
     random, values = np.random.default_rng(seed), {}

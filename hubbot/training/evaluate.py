@@ -20,7 +20,7 @@ from hubbot.experts.train import Sample, accuracy, logits
 from hubbot.records import Label, RemoteFile, Tensors
 from hubbot.training.desk import one_thread
 from hubbot.training.source import Source
-from hubbot.training.trees import multi_hot, open_tree
+from hubbot.training.trees import multi_hot, open_source
 from hubbot.weights import pairs
 from hubbot.weights.dtypes import Floats
 
@@ -47,7 +47,7 @@ def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> Evaluation:
         ExpertError: the folder holds no expert, or the split no models.
         ZooError: there is no such zoo, or the expert's root is not in it.
     """
-    return score_expert(folder, open_tree(zoo, artifact.describe(folder).tree), split)
+    return score_expert(folder, open_source(zoo, artifact.describe(folder).tree), split)
 
 
 def score_expert(folder: Path, source: Source, split: str = "test") -> Evaluation:

@@ -20,6 +20,8 @@ from hubbot.experts.matrices import Dense
 from hubbot.experts.probe import matrix_shape
 from hubbot.experts.train import Sample
 from hubbot.records import Label, Wanted
+from hubbot.training.adapters import CONCEPTS, AdapterTree
+from hubbot.training.source import Source
 from hubbot.trees.fingerprint import choose, take
 from hubbot.weights.dtypes import Floats
 from hubbot.weights.local import read_local, read_metadata
@@ -134,6 +136,17 @@ def open_tree(folder: Path, root: str, layers: Sequence[str] = ()) -> Tree:
     """
     zoo = open_zoo(folder)
     return Tree(zoo, zoo.root(root), tuple(layers))
+
+
+def open_source(folder: Path, root: str, layers: Sequence[str] = ()) -> Source:
+    """The same, of whole models or of adapters: what the zoo has.
+
+    Raises:
+        ZooError: there is no such zoo or root.
+    """
+    zoo = open_zoo(folder)
+    kind = AdapterTree if (folder / CONCEPTS).is_file() else Tree
+    return kind(zoo, zoo.root(root), tuple(layers))
 
 
 def candidates(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
