@@ -27,7 +27,7 @@ ROUND = ("float32", "float16", "bfloat16", "float16")
 """The dtypes of children, in turn."""
 
 ROOT_BYTES = 4_000_000
-"""A larger root is stored as bfloat16; others stay as they were trained."""
+"""A larger root is left out: its children name it, and its expert knows it. Others stay as trained."""
 
 INDEX = "index.json"
 LEFT_OUT = "training_images"
@@ -49,7 +49,7 @@ class Sliced:
 
 
 def slice_zoo(zoo: Zoo, out: Path, per_root: int = 13, concepts: Sequence[str] = ()) -> tuple[Sliced, ...]:
-    """Copy the roots and a few children that no expert learned from, and write them into index.json.
+    """Copy small roots and a few children that no expert learned from, and write them into index.json.
 
     Args:
         per_root: the first so many of each root's test split.
@@ -65,8 +65,8 @@ def slice_zoo(zoo: Zoo, out: Path, per_root: int = 13, concepts: Sequence[str] =
         )
         if len(children) < (len(concepts) or per_root):
             raise ZooError(f"{root.repo} has {len(children)} test models", file=str(zoo.folder))
-        large = zoo.weights(root).stat().st_size > ROOT_BYTES
-        lines.append(_store(zoo, root, out, "bfloat16" if large else "float32"))
+        if zoo.weights(root).stat().st_size <= ROOT_BYTES:
+            lines.append(_store(zoo, root, out, "float32"))
         lines += [_store(zoo, child, out, ROUND[i % len(ROUND)]) for i, child in enumerate(children)]
     _write_index(out, lines)
     return tuple(lines)
