@@ -123,7 +123,7 @@ def train_far(
             tree,
             out,
             name=name or _name(order),
-            how=how or Schedule(seed=seed),
+            how=how or (Schedule(seed=seed) if seed else None),
             encoder=order.encoder,
             progress=progress,
         )
