@@ -1,9 +1,9 @@
-"""A tree becomes an expert: sweep the layers, calibrate, measure, write."""
+"""A tree becomes an expert: choose the layers, train, calibrate, measure, write."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hubbot.experts import artifact
 from hubbot.experts.calibrate import Geometry, calibrate
+from hubbot.experts.choose import choose_layers
 from hubbot.experts.matrices import Matrices, chunks
 from hubbot.experts.probe import Sizes
 from hubbot.experts.schema import Calibration, Config
@@ -20,10 +21,15 @@ from hubbot.training.desk import one_thread, progress_bar
 from hubbot.training.evaluate import embedded, score_expert
 from hubbot.training.provenance import made_by
 from hubbot.training.source import Source
-from hubbot.training.trees import open_tree
+from hubbot.training.trees import open_source
 
 ENCODER = "sentence:all-MiniLM-L6-v2"
-KIND = "probex"
+KIND = "treeprobe"
+SIZES = Sizes(probes=48, projection=48, encoding=64)
+SOLVED = Schedule(epochs=0)
+"""What is solved in closed form is where our probe begins, and hardly anything is left to train."""
+
+MOST_LAYERS = 3
 
 
 def train_expert(
@@ -52,7 +58,7 @@ def train_expert(
         UsageError: its models have no such layer.
         ExpertError: the zoo has too few models.
     """
-    tree, how = open_tree(zoo, root, layers), how or Schedule(seed=seed)
+    tree, how = open_source(zoo, root, layers), how or replace(SOLVED, seed=seed)
     return make_expert(tree, out, name=name, how=how, progress=progress)
 
 
@@ -74,51 +80,81 @@ def make_expert(
         ExpertError: the source has too few models.
         EncoderError: there is no such encoder.
     """
-    how, sizes = how or Schedule(), Sizes()
+    how = how or SOLVED
     texts = embedded(encoder, source.prompt, source.labels) if source.prompt else None
     with one_thread():
-        swept = sweep(source, sizes, how, texts, progress=progress)
-        layer = min(swept, key=lambda candidate: swept[candidate].loss)
+        swept = sweep(source, how, texts, progress=progress)
+        chosen = choose(source, texts)
+        trained = fit(source, chosen, how, texts)
         config = Config(
             name=name or source.roots[0].replace("-zoo/", "-").replace("/", "-"),
             roots=source.roots,
-            wanted=(source.wanted[layer],),
+            wanted=tuple(source.wanted[layer] for layer in chosen),
             labels=source.labels,
             text_encoder=encoder,
-            probe={"kind": KIND, **asdict(sizes)},
-            calibration=_calibrated(source, layer, swept[layer], texts),
+            probe={"kind": KIND, **asdict(SIZES)},
+            calibration=calibrated(source, chosen, trained, texts),
             trained_on=source.story,
             head="text" if source.prompt else "labels",
             prompt=source.prompt or "{}",
             provenance=_provenance(source, swept, how),
         )
-        _save(out, config, source, swept[layer], texts)
+        _save(out, config, source, trained, texts)
         found = score_expert(out, source)
         scored = replace(config, scores=found.scores, baselines=found.baselines)
-        _save(out, scored, source, swept[layer], texts)
+        _save(out, scored, source, trained, texts)
     return artifact.describe(out)
 
 
+def fit(source: Source, layers: Sequence[str], how: Schedule, texts: Tensor | None = None) -> Trained:
+    """A probe on some layers of a tree's training models, the checkpoint that validation likes best."""
+    learn, validation = (source.sample(split, layers) for split in ("train", "validation"))
+    return train(learn, validation, kind=KIND, sizes=SIZES, how=how, texts=texts)
+
+
+def choose(source: Source, texts: Tensor | None = None) -> tuple[str, ...]:
+    """The layers that an expert of this tree should read, from its training models."""
+    truth = source.sample("train", list(source.wanted)[:1]).Y
+    return choose_layers(_OneByOne(source), truth if texts is None else truth @ texts, MOST_LAYERS)
+
+
 def sweep(
-    source: Source, sizes: Sizes, how: Schedule, texts: Tensor | None = None, *, progress: bool = True
+    source: Source, how: Schedule, texts: Tensor | None = None, *, progress: bool = True
 ) -> dict[str, Trained]:
-    """One probe per candidate layer; the smallest validation loss is the expert's."""
-    trained = {}
+    """One probe per candidate layer, side by side: what each would say alone."""
     with progress_bar(progress) as bar:
-        for layer in bar.track(list(source.wanted), description=f"probing {source.roots[0]}"):
-            learn, validation = (source.sample(split, [layer]) for split in ("train", "validation"))
-            trained[layer] = train(learn, validation, kind=KIND, sizes=sizes, how=how, texts=texts)
-    return trained
+        layers = bar.track(list(source.wanted), description=f"probing {source.roots[0]}")
+        return {layer: fit(source, [layer], how, texts) for layer in layers}
 
 
-def _calibrated(source: Source, layer: str, trained: Trained, texts: Tensor | None) -> Calibration:
-    split, learned = (source.sample(split, [layer]) for split in ("calibration", "train"))
+@dataclass(frozen=True)
+class _OneByOne(Mapping[str, Matrices]):
+    """The layers of a tree's training models, read when they are asked for: all at once may be too large."""
+
+    source: Source
+
+    def __getitem__(self, layer: str) -> Matrices:
+        return self.source.sample("train", [layer]).weights[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.source.wanted)
+
+    def __len__(self) -> int:
+        return len(self.source.wanted)
+
+
+def calibrated(
+    source: Source, layers: Sequence[str], trained: Trained, texts: Tensor | None = None
+) -> Calibration:
+    """From the calibration split, and from where the training models lie that are no strangers."""
+    split, learned = (source.sample(split, layers) for split in ("calibration", "train"))
+    layer = layers[0]
     centre = trained.probe.centre(layer)
     geometry = Geometry(source.origin.get(layer, torch.zeros_like(centre)), centre)
     return calibrate(
         logits(trained.probe, split.weights, texts),
         split.Y,
-        _features(geometry, learned.weights[layer]),
+        _features(geometry, learned.weights[layer].pick(torch.nonzero(learned.Y.sum(1))[:, 0])),
         _features(geometry, split.weights[layer]),
     )
 

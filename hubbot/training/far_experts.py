@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from hubbot.records import ExpertInfo
 from hubbot.training.catalogue import open_catalogue
 from hubbot.training.desk import progress_bar
 from hubbot.training.evaluate import Evaluation, score_expert
-from hubbot.training.experts import ENCODER, make_expert
+from hubbot.training.experts import ENCODER, SOLVED, make_expert
 from hubbot.training.far import FarTree, open_far
 from hubbot.training.recipes import FarRecipe
 from hubbot.training.shelf import Shelf
@@ -123,7 +123,7 @@ def train_far(
             tree,
             out,
             name=name or _name(order),
-            how=how or (Schedule(seed=seed) if seed else None),
+            how=how or replace(SOLVED, seed=seed),
             encoder=order.encoder,
             progress=progress,
         )
