@@ -153,7 +153,7 @@ class FarTree:
             X = torch.from_numpy(self.shelf.layer(want.name, kept))
             return Dense(X.reshape(len(kept), *matrix_shape(X.shape[1:])))  # (n, d_H, d_W)
         a, b = part_names(want)
-        if len({self.shelf.parts_of(model)[a] for model in kept}) == 1:
+        if len(set(self.shelf.shapes(a, kept))) == 1:
             A, B = (torch.from_numpy(self.shelf.layer(part, kept)) for part in (a, b))
             return Factored(B, A)  # (n, d_H, r), (n, r, d_W)
         one_by_one = [[torch.from_numpy(self.shelf.layer(p, [model]))[0] for p in (b, a)] for model in kept]

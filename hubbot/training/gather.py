@@ -189,7 +189,7 @@ class _Gathering:
         )
 
     def has_all(self, kept: Kept) -> bool:
-        return self.parts <= self.shelf.parts_of(kept).keys()
+        return self.shelf.has(kept, self.parts)
 
     def done(self, entry: Entry, kept: Kept) -> None:
         self.kept[entry] = kept

@@ -19,7 +19,7 @@ import re
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -115,16 +115,23 @@ class Shelf:
         key, _, path, content_id, size, notes = row
         return Kept(key, RemoteFile(path, size, content_id), json.loads(notes))
 
-    def parts_of(self, kept: Kept) -> dict[str, tuple[int, ...]]:
-        """Name and shape of what lies here of a model; what its checksum belies is forgotten."""
+    def has(self, kept: Kept, names: Collection[str]) -> bool:
+        """Whether all these parts of a model lie here; what its checksum belies is forgotten."""
         rows = self._db.execute("SELECT name, shape, place, crc FROM parts WHERE model = ?", (kept.key,))
-        found = {}
-        for name, shape, place, crc in rows.fetchall():
-            if self._sound(name, _sizes(shape), place, crc):
-                found[name] = _sizes(shape)
-            else:
+        found = {row[0]: row[1:] for row in rows if row[0] in names}
+        for name, (shape, place, crc) in list(found.items()):
+            if not self._sound(name, _sizes(shape), place, crc):
                 self._db.execute("DELETE FROM parts WHERE model = ? AND name = ?", (kept.key, name))
-        return found
+                del found[name]
+        return found.keys() == set(names)
+
+    def shapes(self, name: str, models: Sequence[Kept]) -> list[tuple[int, ...]]:
+        """Of each model the shape of one part.
+
+        Raises:
+            ZooError: one of them has no such part here.
+        """
+        return [_sizes(shape) for shape, _ in self._rows(name, models)]
 
     # --- in ---------------------------------------------------------------------------------
 
@@ -185,21 +192,23 @@ class Shelf:
         Raises:
             ZooError: one of them has no such part here, or one of another shape.
         """
-        rows = [
-            self._db.execute(
-                "SELECT shape, place FROM parts WHERE model = ? AND name = ?", (kept.key, name)
-            ).fetchone()
-            for kept in models
-        ]
-        shapes = {row and row[0] for row in rows}
-        if len(shapes) != 1 or None in shapes:
-            raise ZooError(f"{name} does not lie here for all models in one shape", file=str(self.folder))
+        rows = self._rows(name, models)
+        if len({shape for shape, _ in rows}) != 1:
+            raise ZooError(f"{name} does not lie here in one shape", file=str(self.folder))
         places = [place for _, place in rows]
         mapped = self._mapped(name, _sizes(rows[0][0]))
         first, last = places[0], places[-1]
         if places == list(range(first, last + 1)):
             return mapped[first : last + 1]
         return mapped[places]
+
+    def _rows(self, name: str, models: Sequence[Kept]) -> list[tuple[str, int]]:
+        """Shape and place of one part of each model."""
+        query = "SELECT shape, place FROM parts WHERE model = ? AND name = ?"
+        rows = [self._db.execute(query, (kept.key, name)).fetchone() for kept in models]
+        if None in rows:
+            raise ZooError(f"{name} does not lie here for all models", file=str(self.folder))
+        return rows
 
     def _mapped(self, name: str, shape: tuple[int, ...]) -> Floats:
         """A layer's file as an array, (rows, *shape): copied page by page if written to, and never back."""

@@ -40,7 +40,9 @@ def test_what_was_laid_down_is_found_again_by_commit_and_by_content(tmp_path: Pa
         assert kept is not None
         assert kept == shelf.with_content("o/m2", file(2))
         assert (kept.file, kept.notes) == (file(2), {"n": "2"})
-        assert shelf.parts_of(kept) == {LAYER: (3, 4)}
+        assert shelf.has(kept, [LAYER])
+        assert not shelf.has(kept, [LAYER, "another"])
+        assert shelf.shapes(LAYER, [kept]) == [(3, 4)]
         assert shelf.at_commit("o/m2", "f" * 40, "model.safetensors") is None
         assert shelf.with_content("o/m2", file(3)) is None
 
@@ -81,12 +83,21 @@ def test_a_damaged_row_is_forgotten_and_its_neighbour_is_not(tmp_path: Path, dam
         one, two = (shelf.at_commit(f"o/m{n}", f"{n:040x}", "model.safetensors") for n in (1, 2))
         assert one is not None
         assert two is not None
-        assert shelf.parts_of(two) == {}
-        assert (LAYER in shelf.parts_of(one)) == (damage != "remove")
+        assert not shelf.has(two, [LAYER])
+        assert shelf.has(one, [LAYER]) == (damage != "remove")
         with pytest.raises(ZooError, match="does not lie here for all"):
             shelf.layer(LAYER, [two])
         fill(shelf, 2)
         assert (shelf.layer(LAYER, [two]) == 2.0).all()
+
+
+def test_another_layers_damage_is_another_layers(tmp_path: Path) -> None:
+    with Shelf(tmp_path, LARGE) as shelf:
+        parts = {"a": matrix(1), "b": matrix(2, (2, 2))}
+        kept = shelf.put("o/m", "0" * 40, file(1), {}, parts)
+        next(tmp_path.glob("b.*.f32")).unlink()
+        assert shelf.has(kept, ["a"])
+        assert not shelf.has(kept, ["a", "b"])
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -141,7 +152,7 @@ def test_a_writer_that_was_killed_leaves_whole_rows_behind(tmp_path: Path) -> No
         with Shelf(tmp_path, LARGE) as shelf:
             n = 0
             while kept := shelf.at_commit("o/m", f"{n:040x}", f"{n}.safetensors"):
-                assert shelf.parts_of(kept) == {"layer": (64, 1024)}
+                assert shelf.has(kept, ["layer"])
                 assert (shelf.layer("layer", [kept]) == float(n)).all()
                 n += 1
         assert n > 0
