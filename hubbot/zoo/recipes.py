@@ -189,7 +189,7 @@ WILD = replace(
     tasks=SEEN + HIDDEN,
     hidden=HIDDEN,
     first=1000,
-    sizes={"tiny": Size(40, pace=0.02), "demo": Size(100), "bench": Size(800)},
+    sizes={"tiny": Size(40, pace=0.02), "demo": Size(200), "bench": Size(400)},
 )
 """Children of the same roots, trained on what no expert of digits has heard of: what a bot meets most."""
 
