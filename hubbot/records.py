@@ -297,12 +297,14 @@ class TextHead:
         W, b: (r_T, d_text) and (r_T,).
         vocabulary: embeddings of the labels' texts in their prompt, (k, d_text).
         scale: a text's calibrated logit is this times the cosine.
+        none: the logit of whatever has no word in the vocabulary.
     """
 
     W: Floats
     b: Floats
     vocabulary: Floats
     scale: float
+    none: float = float("-inf")
 
 
 # --- suggest ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from hubbot.encoders.loading import load
 from hubbot.experts import artifact
-from hubbot.experts.calibrate import Geometry, distance
+from hubbot.experts.calibrate import NEVER, Geometry, distance
 from hubbot.experts.matrices import Factored, Weights
 from hubbot.experts.probe import Sizes
 from hubbot.experts.schema import Calibration, Config
@@ -110,7 +110,7 @@ def _calibration(root: str) -> Calibration:
     precision = torch.linalg.inv(torch.cov(features.T) + 1e-4 * torch.eye(2))
     far = 1.3 * float(distance(features, centre, precision).max())
     rows = tuple(tuple(row) for row in precision.tolist())
-    return Calibration(1.0, 0.0, 0.6, tuple(centre.tolist()), rows, far)
+    return Calibration(1.0, NEVER, 0.6, tuple(centre.tolist()), rows, far)
 
 
 def root_weights() -> dict[str, Floats]:

@@ -112,7 +112,7 @@ def text_head(folder: Path) -> TextHead | None:
         scale = config.calibration.slope * float(np.exp(temperature.sum(dtype=np.float64)))
     if not fits or not all(np.isfinite(part).all() for part in (W, b, texts, scale)):
         raise ExpertError("its text head does not fit its vocabulary", file=str(folder))
-    return TextHead(W, b, texts, scale)
+    return TextHead(W, b, texts, scale, config.calibration.bias)
 
 
 def _read(folder: Path, names: Sequence[str] | None = None) -> dict[str, Floats]:

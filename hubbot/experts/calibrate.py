@@ -38,6 +38,9 @@ PRECISION_AMONG_STRANGERS, CERTAIN = 0.98, 0.99
 """The same where it has, and how likely each recognised label must be there. With one kind of strangers after
 the other left out of training and calibration, .98 was a little too bold for the kind left out."""
 
+NEVER = -1e4
+"""The logit of what does not happen."""
+
 QUANTILE = 0.99
 """The share of calibration models that are not called unlike training."""
 
@@ -58,7 +61,9 @@ class Geometry:
         return torch.stack([far.clamp_min(1e-9).log(), cosine], 1)
 
 
-def calibrate(logits: Tensor, truth: Tensor, train: Tensor, calibration: Tensor) -> Calibration:
+def calibrate(
+    logits: Tensor, truth: Tensor, train: Tensor, calibration: Tensor, *, exclusive: bool = False
+) -> Calibration:
     """Fit everything.
 
     Args:
@@ -66,12 +71,17 @@ def calibrate(logits: Tensor, truth: Tensor, train: Tensor, calibration: Tensor)
         truth: (n, k) of 0 and 1; strangers have no 1.
         train: features of the training models that are no strangers, (m, 2).
         calibration: features of the calibration models, (n, 2).
+        exclusive: whether one label at most is right, as with a text head.
     """
     weight, strange = importance(truth), truth.sum(1) == 0
     met = bool(strange.any())
-    own_slope, own_bias, _ = platt(logits[~strange], truth[~strange])
-    slope, bias, spread = platt(logits, truth, weight, spreads=True) if met else (own_slope, own_bias, 0.0)
-    probability = torch.sigmoid(slope * logits + spread * deviation(logits) + bias)
+    own_slope, own_bias, spread = platt(logits[~strange], truth[~strange])
+    slope, bias = own_slope, own_bias
+    if exclusive:
+        slope, bias = tempered(logits, truth, weight)
+    elif met:
+        slope, bias, spread = platt(logits, truth, weight, spreads=True)
+    probability = _chances(logits, slope, bias, spread, exclusive)
     least = (PRECISION_AMONG_STRANGERS, CERTAIN) if met else (PRECISION, FLOOR)
     threshold = choose_threshold(probability, truth, *least, weight=weight)
     centre = train.mean(0)
@@ -107,12 +117,42 @@ def deviation(logits: Tensor) -> Tensor:
 
 
 def probabilities(calibration: Calibration, logits: Tensor, *, exclusive: bool = False) -> Tensor:
-    """Of each label by itself, or of each of many texts of which one is right. (n, k) -> (n, k)"""
+    """Of each label by itself, or of each of many texts of which one at most is right. (n, k) -> (n, k)"""
+    return _chances(logits, calibration.slope, calibration.bias, calibration.spread, exclusive)
+
+
+def _chances(logits: Tensor, slope: float, bias: float, spread: float, exclusive: bool) -> Tensor:
     if exclusive:
-        return torch.softmax(calibration.slope * logits, 1)
-    return torch.sigmoid(
-        calibration.slope * logits + calibration.spread * deviation(logits) + calibration.bias
-    )
+        none = torch.full_like(logits[:, :1], bias)
+        return torch.softmax(torch.cat([slope * logits, none], 1), 1)[:, :-1]
+    return torch.sigmoid(slope * logits + spread * deviation(logits) + bias)
+
+
+def tempered(logits: Tensor, truth: Tensor, weight: Tensor) -> tuple[float, float]:
+    """A temperature's inverse (Guo et al., arXiv 1706.04599), and the logit of none of the texts; by maximum
+    likelihood. Without strangers nobody knows how often it is none, and it never is.
+
+    Args:
+        weight: of each model, (n,).
+    """
+    strange = truth.sum(1) == 0
+    log_slope, none = torch.zeros((), requires_grad=True), torch.zeros((), requires_grad=True)
+    free = [log_slope, none] if strange.any() else [log_slope]
+    optimizer = torch.optim.LBFGS(free, max_iter=100, line_search_fn="strong_wolfe")
+    right = torch.where(strange, truth.shape[1], truth.argmax(1))  # (n,)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        sure = log_slope.exp() * logits
+        if strange.any():
+            sure = torch.cat([sure, none.expand(len(logits), 1)], 1)  # (n, k + 1)
+        loss = (weight * functional.cross_entropy(sure, right, reduction="none")).mean()
+        loss = loss + 1e-3 * (log_slope.square() + 1e-2 * none.square())
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(log_slope.detach().exp()), float(none.detach()) if strange.any() else NEVER
 
 
 def platt(

@@ -40,7 +40,8 @@ class Calibration:
 
     Args:
         slope, bias: probability = sigmoid(slope * logit + bias) (Platt), plus `spread` times the deviation of
-            all logits of the model, within the sigmoid.
+            all logits of the model, within the sigmoid. With a text head, softmax over slope * logit and one
+            more logit, `bias`, for whatever the vocabulary has no word for.
         threshold: a label with at least this probability is recognised; None: never.
         centre, precision: mean (2,) and inverse covariance (2, 2) of the training models' features.
         distance: weights with a larger Mahalanobis distance are unlike those of training.

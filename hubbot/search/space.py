@@ -2,7 +2,7 @@
 
 The text q becomes a vector there, and a candidate beside the k concepts c that the expert knows by name:
 
-    p = softmax(s · cos(e, g(·)))             over the k concepts and q; s is calibrated, so these are chances
+    p = softmax(s · cos(e, g(·)), none)       over the k concepts, q, and none of these; s is calibrated
     score(model) = p_q + Σ_c r(q, c) · p_c    r: how likely c is what q means, see `relevance`
 
 A text that names something the expert never met is found by its vector alone, "something to eat" by the foods
@@ -54,7 +54,7 @@ class TextSpace:
 
     Attributes:
         texts: what the k concepts are called.
-        chances: p_c of every model among the concepts alone, (n, k).
+        chances: p_c of every model without a text, (n, k).
     """
 
     def __init__(self, members: Sequence[Member], texts: Sequence[str], head: TextHead) -> None:
@@ -63,8 +63,10 @@ class TextSpace:
         embeddings = np.array([member.embedding for member in members], np.float32)
         self._models = _unit(embeddings.reshape(len(members), len(head.b)))  # (n, r_T)
         logits = self._logits(head.vocabulary)  # (n, k)
-        top = logits.max(1, keepdims=True, initial=-np.inf)
-        self._log_total = np.log(np.exp(logits - top).sum(1)) + top[:, 0]  # (n,)
+        top = logits.max(1, keepdims=True, initial=head.none)
+        self._log_total = (
+            np.log(np.exp(logits - top).sum(1) + np.exp(head.none - top[:, 0])) + top[:, 0]
+        )  # (n,)
         self.chances = np.exp(logits - self._log_total[:, None])
         self._trees = np.array([entry.tree for entry in self.entries], np.str_)
 

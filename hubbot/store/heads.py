@@ -1,4 +1,4 @@
-"""A text head as bytes: a safetensors file of four tensors."""
+"""A text head as bytes: a safetensors file of five tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hubbot.records import TextHead
 
 
 def packed(head: TextHead) -> bytes:
-    arrays = {"W": head.W, "b": head.b, "vocabulary": head.vocabulary, "scale": np.array([head.scale])}
+    arrays = {"W": head.W, "b": head.b, "vocabulary": head.vocabulary}
+    arrays |= {"scale": np.array([head.scale]), "none": np.array([head.none])}
     return save({name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()})
 
 
@@ -23,6 +24,7 @@ def unpacked(raw: bytes) -> TextHead:
     """
     try:
         arrays = load(raw)
-        return TextHead(arrays["W"], arrays["b"], arrays["vocabulary"], float(arrays["scale"][0]))
+        scale, none = (float(arrays[name][0]) for name in ("scale", "none"))
+        return TextHead(arrays["W"], arrays["b"], arrays["vocabulary"], scale, none)
     except (SafetensorError, KeyError, IndexError) as error:
         raise StoreError(f"a text head cannot be read: {error}") from error

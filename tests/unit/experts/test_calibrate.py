@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hubbot.experts.calibrate import (
     CERTAIN,
     KNOWN,
+    NEVER,
     Geometry,
     calibrate,
     choose_threshold,
@@ -16,6 +17,7 @@ from hubbot.experts.calibrate import (
     importance,
     platt,
     probabilities,
+    tempered,
 )
 from hubbot.experts.schema import FLOOR, Calibration
 
@@ -166,7 +168,40 @@ def test_the_scale_among_its_own_kind_is_kept() -> None:
     assert float((((logits - 5)[own] > made.even).float() == truth[own]).float().mean()) > 0.98
 
 
-def test_of_many_texts_one_is_right() -> None:
+def test_of_many_texts_one_at_most_is_right() -> None:
     made = _calibrated(*_stream(300, 0, 1))
     said = probabilities(made, torch.randn(4, 7), exclusive=True)
-    assert torch.allclose(said.sum(1), torch.ones(4))
+    assert (said.sum(1) <= 1 + 1e-6).all()
+
+
+def test_a_temperature_makes_honest_chances_of_sharp_logits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = 2 * torch.randn(4000, 6, generator=generator)
+    right = torch.multinomial(torch.softmax(honest, 1), 1, generator=generator)[:, 0]
+    truth = torch.eye(6)[right]
+    slope, none = tempered(5 * honest, truth, torch.ones(4000))
+    assert slope == pytest.approx(0.2, abs=0.02)
+    assert none == NEVER
+    made = calibrate(5 * honest, truth, torch.randn(50, 2), torch.randn(4000, 2), exclusive=True)
+    said = probabilities(made, 5 * honest, exclusive=True)
+    assert said.sum(1) == pytest.approx(torch.ones(4000), abs=1e-5)
+    assert made.threshold is not None
+    assert float(truth[said >= made.threshold].mean()) > 0.94
+
+
+def test_among_strangers_none_of_the_texts_has_its_chance() -> None:
+    generator = torch.Generator().manual_seed(1)
+    own = torch.randn(600, 5, generator=generator)
+    truth = torch.eye(5)[torch.arange(600) % 5]
+    logits = torch.cat([own + 8 * truth, torch.randn(900, 5, generator=generator)])
+    truth = torch.cat([truth, torch.zeros(900, 5)])
+    features = torch.randn(1500, 2, generator=generator)
+    made = calibrate(logits, truth, features[:600], features, exclusive=True)
+    said = probabilities(made, logits, exclusive=True)
+    assert said[600:].sum(1).mean() < 0.05
+    assert said[:600].max(1).values.mean() > 0.5
+    assert made.threshold is not None
+    recognised = said >= made.threshold
+    assert int(recognised[600:].sum()) == 0
+    assert float(truth[recognised].mean()) == 1.0
+    assert int(recognised[:600].sum()) > 300

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,13 @@ def test_chances_of_one_model_and_all_texts_sum_to_one() -> None:
     one = TextSpace([member("a/b", "dog")], CONCEPTS, HEAD)
     for text in ("dog", UNHEARD, "an animal"):
         assert sum(hit.score for hit in ask(text, one).hits) <= 1
+
+
+def test_none_of_the_concepts_is_a_candidate_too() -> None:
+    """The sharper it is, the less is left for what the vocabulary has a word for."""
+    shy = TextSpace([member("a/b", "dog")], CONCEPTS, replace(HEAD, none=HEAD.scale))
+    assert shy.chances.sum() < 0.6
+    assert ask("dog", shy).hits[0].score < 0.6
 
 
 def test_a_score_is_the_models_own_whoever_else_is_there() -> None:

@@ -109,7 +109,7 @@ def test_a_text_head_comes_back_beside_its_expert(store: Store) -> None:
     expert = replace(EXPERT, wanted=(factors,), head="text", prompt="a photo of a {}")
     random = np.random.default_rng(0)
     W, vocabulary = (random.normal(size=shape).astype(np.float32) for shape in ((3, 5), (2, 5)))
-    store.save_expert(expert, TextHead(W, W[:, 0], vocabulary.astype(np.float64), 12.5))
+    store.save_expert(expert, TextHead(W, W[:, 0], vocabulary.astype(np.float64), 12.5, -3.0))
     assert store.experts() == [expert]
     assert store.experts()[0].reads_adapters
     head = store.text_head(expert.name, expert.version)
@@ -117,7 +117,7 @@ def test_a_text_head_comes_back_beside_its_expert(store: Store) -> None:
     for kept, given in ((head.W, W), (head.b, W[:, 0]), (head.vocabulary, vocabulary)):
         np.testing.assert_array_equal(kept, given)
         assert kept.dtype == np.float32
-    assert head.scale == 12.5
+    assert (head.scale, head.none) == (12.5, -3.0)
     store.save_expert(EXPERT)
     assert store.text_head(EXPERT.name, EXPERT.version) is None
     assert store.text_head("no", "body") is None
