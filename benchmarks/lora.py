@@ -164,7 +164,7 @@ def expert(scale: Scale) -> Iterator[Row]:
     cut = scale.models * 7 // 8
     sample = Sample({LAYER: loras}, truth)
     sizes = Sizes(scale.probes, scale.probes, scale.encoding, view="standard", dropout=0.1)
-    how = Schedule(epochs=6, patience=3, batch_size=scale.batch, learning_rate=1e-4)
+    how = Schedule(epochs=3, batch_size=scale.batch, learning_rate=1e-4)
     began = time.perf_counter()
     found = train(sample.pick(order[:cut]), sample.pick(order[cut:]), kind="treeprobe", sizes=sizes, how=how)
     wall = time.perf_counter() - began

@@ -10,10 +10,10 @@ ProbeX (Horwitz et al., "Learning on Model Weights using Tree Experts", arXiv 24
 Z = X U. MVProbe (arXiv 2605.23410) has four, Z = X U, Xᵀ U, X Xᵀ U, Xᵀ X U, each standardised per model.
 
 Ours is TreeProbe: one branch, without a ReLU, of a few layers at once, on the weights minus the mean of their
-tree, since what all its models have in common says nothing about one of them, each model's at the same length.
-It is linear, and therefore solved in seconds (see `experts.closed` and `experts.align`), not trained for minutes.
-On the zoos built here it reads better than both; training it further, and MVProbe's branches beside it, were
-tried and added nothing there.
+tree, since what its models have in common says nothing about one of them, each model's at the same length. It
+is linear, and therefore solved in seconds (see `experts.closed` and `experts.align`) and not trained for
+minutes. On the zoos built here it reads better than both; training it further, and MVProbe's branches beside
+it, were tried and added nothing there.
 
 Letters: n models, d_H x d_W a matrix, r_U probes, r_V projection, r_T encoding, k labels or texts.
 """
