@@ -106,7 +106,10 @@ class AdapterTree:
         return {"zoo": zoo}
 
     def sample(self, split: str, layers: Sequence[str]) -> Sample:
-        """Weights and truth; of an unseen split, over the concepts that none is trained on."""
+        """Weights and truth; of an unseen split, over the concepts that none is trained on.
+
+        What was trained on a style or a texture has no concept, and a row of zeros.
+        """
         models = self.zoo.children(self.root.repo, split)
         if not models:
             where = str(self.zoo.folder)
@@ -114,17 +117,20 @@ class AdapterTree:
         columns = self.unseen(split.removesuffix(UNSEEN)) if split.endswith(UNSEEN) else self.labels
         place = {label.name: column for column, label in enumerate(columns)}
         read = [self._read(model) for model in models]
-        truth = torch.eye(len(columns))[[place[concept] for concept, _ in read]]  # (n, k)
+        truth = torch.zeros(len(read), len(columns))  # (n, k)
+        for row, (concept, _) in zip(truth, read, strict=True):
+            if concept:
+                row[place[concept]] = 1.0
         weights = {
             layer: Factored.of([self._factors(layer, values) for _, values in read]) for layer in layers
         }
         return Sample(weights, truth)
 
     def _read(self, model: ZooModel) -> tuple[str, Mapping[str, Floats]]:
-        """The concept and the weights of a child."""
+        """The concept, if it has one, and the weights of a child."""
         file = self.zoo.weights(model)
         try:
-            [concept] = literal_eval(read_metadata(file)[TARGETS])
+            [concept] = literal_eval(read_metadata(file)[TARGETS]) or [""]
         except (KeyError, ValueError, SyntaxError, TypeError) as error:
             raise ZooError(f"no readable {TARGETS} in the metadata: {error}", file=str(file)) from error
         return str(concept), read_local(file)

@@ -96,6 +96,8 @@ def test_a_truth_that_is_none_is_told(zoo: Zoo, tmp_path: Path) -> None:
         (tmp_path / "concepts.json").write_text("[]")
         with pytest.raises(ZooError, match="no readable dataset_chosen_targets"):
             tree.sample("train", aligned.LAYERS)
+    (place / CHILD).write_bytes(save(load(aligned.noise(1)), {TARGETS: "[]"}))
+    assert AdapterTree(lost, zoo.models[0]).sample("train", aligned.LAYERS).Y.shape == (1, 0), "a texture"
     (tmp_path / "concepts.json").write_text("{")
     with pytest.raises(ZooError, match=r"concepts\.json"):
         _ = AdapterTree(lost, zoo.models[0]).labels
