@@ -70,6 +70,7 @@ def train(
         list[str] | None, typer.Option(help="What to read; the best of several is kept.")
     ] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Read all layers, most of each far file.")] = False,
+    models: Annotated[int, typer.Option(min=0, help="Of each split at most, to try layers on.")] = 0,
     prompt: Annotated[str, typer.Option(help='One concept a model, by text: "a photo of a {}".')] = "",
     encoder: Annotated[str, typer.Option(help="The text encoder, if not the default one.")] = "",
     recipe: Annotated[str, typer.Option(help="All that from `hubbot expert recipes`.")] = "",
@@ -93,7 +94,7 @@ def train(
         _train_near(Path(zoo), roots, layers, out, name=name, seed=seed, plot=plot, json=json)
         return
     else:
-        order = Order.of(zoo, subset, layers, roots, prompt, encoder)
+        order = Order.of(zoo, subset, layers, roots, prompt, encoder, models)
     if not (order.layers or sweep):
         hint = "name some with --layer, or read them all with --sweep"
         raise UsageError("which layers are to be read?", hint=hint)

@@ -280,6 +280,15 @@ def _split_up(catalogue: Catalogue) -> Catalogue:
     return replace(catalogue, entries=tuple(entries), skipped=catalogue.skipped + twice, found=found)
 
 
+def few(catalogue: Catalogue, most: int) -> Catalogue:
+    """No more than so many models of each split, by lot: enough to find out which layer tells something."""
+    kept: set[Entry] = set()
+    for split in {entry.split for entry in catalogue.entries}:
+        kept |= set(sorted((e for e in catalogue.entries if e.split == split), key=_lot)[:most])
+    found = {**catalogue.found, "most": most}
+    return replace(catalogue, entries=tuple(e for e in catalogue.entries if e in kept), found=found)
+
+
 def _once(entries: Iterable[Entry]) -> tuple[list[Entry], tuple[Skipped, ...]]:
     """A model that stands in two splits would be learned from and tested on."""
     seen: dict[tuple[str, str], Entry] = {}

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import torch
@@ -233,8 +234,18 @@ def open_far(
     wanted = choose_layers(layers, survey(hub, catalogue))
     if not wanted:
         raise UsageError("no layer of these models is one that a probe may read", hint="name one: --layer")
+    _check_room(shelf, catalogue, wanted)
     gathered = gather(hub, shelf, catalogue, wanted, threads=threads, watch=watch)
     return FarTree(catalogue, shelf, roots, wanted, root_of(hub, roots, wanted), gathered, prompt)
+
+
+def _check_room(shelf: Shelf, catalogue: Catalogue, wanted: Sequence[Wanted]) -> None:
+    """Nobody is to read for hours before they hear that it will not fit. LoRAs take little."""
+    each = sum(4 * prod(want.shape or ()) for want in wanted if want.kind is Kind.DENSE)
+    if (total := each * len(catalogue.entries)) > shelf.limit_bytes:
+        hint = "read fewer layers or, to compare them, fewer models (--models); or raise HUBBOT_SHELF_BYTES"
+        why = f"{len(wanted)} layers of {len(catalogue.entries)} models take {total:,} bytes"
+        raise UsageError(f"{why}, and {shelf.limit_bytes:,} may be kept", hint=hint)
 
 
 def _named_root(catalogue: Catalogue) -> tuple[str, ...]:

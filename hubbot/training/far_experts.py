@@ -17,7 +17,7 @@ from hubbot.experts import schema
 from hubbot.experts.train import Schedule
 from hubbot.hub.client import Hub
 from hubbot.records import ExpertInfo
-from hubbot.training.catalogue import open_catalogue
+from hubbot.training.catalogue import few, open_catalogue
 from hubbot.training.desk import progress_bar
 from hubbot.training.evaluate import Evaluation, score_expert
 from hubbot.training.experts import ENCODER, SOLVED, make_expert
@@ -35,6 +35,7 @@ class Order:
         layers: to choose from on validation; none: all that a probe may read, which is most of each file.
         roots: equivalent roots; by default the one that most models name.
         prompt: how a text encoder is asked, for a text head; empty: labels.
+        most: models of each split at most, to try layers on; 0: all.
         encoder: whose texts a search compares with the labels, and a text head with the models.
     """
 
@@ -44,6 +45,7 @@ class Order:
     roots: tuple[str, ...] = ()
     prompt: str = ""
     encoder: str = ENCODER
+    most: int = 0
 
     @classmethod
     def of(
@@ -54,9 +56,10 @@ class Order:
         roots: tuple[str, ...],
         prompt: str = "",
         encoder: str = "",
+        most: int = 0,
     ) -> Order:
         """As somebody says it, who may leave out what has a default."""
-        return cls(zoo, subset, layers, roots, prompt, encoder or ENCODER)
+        return cls(zoo, subset, layers, roots, prompt, encoder or ENCODER, most)
 
     @classmethod
     def of_recipe(
@@ -157,12 +160,13 @@ def order_of(folder: Path) -> Order:
     try:
         zoo, subset, prompt = (told[key] for key in ("zoo", "subset", "prompt"))
         layers, roots = (tuple(told[key]) for key in ("layers", "roots"))
-    except (KeyError, TypeError):
-        zoo, subset, prompt, layers, roots = None, "", "", (), ()
+        most = int(told.get("most", 0))
+    except (KeyError, TypeError, ValueError):
+        zoo, subset, prompt, layers, roots, most = None, "", "", (), (), 0
     if not all(isinstance(text, str) for text in (zoo, subset, prompt, *layers, *roots)):
         why = "its provenance names no far zoo"
         raise ExpertError(why, file=str(folder), hint="say which zoo on this disk: --zoo FOLDER")
-    return Order(str(zoo), subset, layers, roots, prompt, config.text_encoder)
+    return Order(str(zoo), subset, layers, roots, prompt, config.text_encoder, most)
 
 
 @contextmanager
@@ -173,6 +177,7 @@ def _tree(desk: Desk, order: Order, progress: bool) -> Iterator[FarTree]:
     with Shelf(desk.shelves / slug, desk.shelf_bytes) as shelf, progress_bar(progress) as bar:
         task = bar.add_task(f"listing {order.zoo} {order.subset}", total=None)
         catalogue = open_catalogue(desk.hub, order.zoo, order.subset, desk.shelves / "indexes")
+        catalogue = few(catalogue, order.most) if order.most else catalogue
         bar.update(task, total=len(catalogue.entries), description=f"reading {order.subset or order.zoo}")
         tree = open_far(
             desk.hub,

@@ -201,6 +201,35 @@ def test_a_recipe_runs_against_a_copy_of_its_zoo(server: Server, hub: Hub, tmp_p
         train_far(Desk(hub, tmp_path, 10**9), order, tmp_path / "e", progress=False)
 
 
+def test_a_sweep_over_few_models_remembers_which(trained: tuple[Path, Desk, Server], tmp_path: Path) -> None:
+    _, desk, _ = trained
+    order = Order.of(model_j.ZOO, "vit", (), (), most=6)
+    report = train_far(desk, order, tmp_path / "few", how=QUICK, progress=False)
+    assert report.models == 4 * 6
+    assert len(layer_scores(tmp_path / "few")) == 4
+    asked_again = order_of(tmp_path / "few")
+    assert asked_again.most == 6
+    found = evaluate_far(desk, tmp_path / "few", progress=False)
+    assert found.scores == report.expert.scores
+
+
+def test_what_will_not_fit_is_told_before_it_is_read(
+    trained: tuple[Path, Desk, Server], tmp_path: Path
+) -> None:
+    _, desk, server = trained
+    small = Desk(desk.hub, tmp_path / "shelves", 48 * 4096 * 2 - 1)
+    server.log.clear()
+    with pytest.raises(UsageError, match="2 layers of 48 models take 393,216 bytes") as told:
+        train_far(
+            small,
+            Order.of(model_j.ZOO, "vit", (model_j.OTHER, model_j.LAYER), ()),
+            tmp_path / "e",
+            progress=False,
+        )
+    assert "--models" in str(told.value.hint)
+    assert len([at for at in server.log if at.path.startswith("/blobs/")]) <= 5
+
+
 def test_nothing_random_is_shared_between_runs(trained: tuple[Path, Desk, Server], tmp_path: Path) -> None:
     folder, desk, _ = trained
     again = train_far(desk, order_of(folder), tmp_path / "again", how=QUICK, progress=False)
