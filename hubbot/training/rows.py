@@ -65,7 +65,7 @@ def _parquet(file: Path) -> Iterator[Row]:
     try:
         from pyarrow import parquet
     except ImportError:
-        hint = "`pip install 'hubbot[far]'`; without it the repos are listed, and splits are drawn by lot"
+        hint = "`pip install 'hubbot[far]'`"
         raise UsageError("reading a parquet index takes pyarrow", file=str(file), hint=hint) from None
     with parquet.ParquetFile(file) as table:
         if table.metadata.num_rows > MAX_ROWS:
