@@ -21,6 +21,7 @@ from hubbot.training.desk import one_thread, progress_bar
 from hubbot.training.evaluate import embedded, score_expert
 from hubbot.training.provenance import made_by
 from hubbot.training.source import Source
+from hubbot.training.strangers import among
 from hubbot.training.trees import open_source
 
 ENCODER = "sentence:all-MiniLM-L6-v2"
@@ -38,6 +39,7 @@ def train_expert(
     out: Path,
     *,
     layers: Sequence[str] = (),
+    strangers: Path | None = None,
     name: str = "",
     seed: int = 0,
     how: Schedule | None = None,
@@ -50,6 +52,7 @@ def train_expert(
         root: the tree's root, e.g. `digits-zoo/vit-a`.
         out: the expert's folder.
         layers: to choose from on validation; none: all that a probe may read.
+        strangers: a zoo of models of the same tree that learned something else, to be silent with.
         name: the expert's; made of the root's by default.
         seed: of the schedule, where `how` is not given.
 
@@ -59,6 +62,8 @@ def train_expert(
         ExpertError: the zoo has too few models.
     """
     tree, how = open_source(zoo, root, layers), how or replace(SOLVED, seed=seed)
+    if strangers:
+        tree = among(tree, open_source(strangers, root, layers))
     return make_expert(tree, out, name=name, how=how, progress=progress)
 
 
@@ -156,6 +161,7 @@ def calibrated(
         split.Y,
         _features(geometry, learned.weights[layer].pick(torch.nonzero(learned.Y.sum(1))[:, 0])),
         _features(geometry, split.weights[layer]),
+        exclusive=texts is not None,
     )
 
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from hubbot.records import Floats, Label, Wanted
 
-MET = ("train", "validation", "calibration")
-"""The splits in which strangers are met."""
+MET, MET_BY_TEXTS = ("train", "validation", "calibration"), ("calibration",)
+"""The splits in which strangers are met. A text head learns which text fits; that none does, it cannot be
+taught, only how often that is so."""
 
 
 @dataclass(frozen=True)
@@ -72,26 +73,28 @@ class Among:
 
     def sample(self, split: str, layers: Sequence[str]) -> Sample:
         own = self.own.sample(split, layers)
-        if split not in MET:
+        if split not in self._met:
             return own
         strange = self.strangers.sample(split, layers)
         weights = {name: _joined(own.weights[name], strange.weights[name]) for name in own.weights}
         return Sample(weights, torch.cat([own.Y, torch.zeros(len(strange), own.Y.shape[1])]))
 
     def hashes(self, split: str) -> tuple[str, ...]:
-        return self.own.hashes(split) + (self.strangers.hashes(split) if split in MET else ())
+        return self.own.hashes(split) + (self.strangers.hashes(split) if split in self._met else ())
+
+    @property
+    def _met(self) -> tuple[str, ...]:
+        return MET_BY_TEXTS if self.prompt else MET
 
 
 def among(own: Source, strangers: Source) -> Among:
     """A tree's models among strangers.
 
     Raises:
-        ExpertError: they are of another root, or the expert chooses one text of many, which has no "none".
+        ExpertError: they are of another root.
     """
     if not set(own.roots) & set(strangers.roots):
         raise ExpertError(f"strangers of {strangers.roots[0]} are none of {own.roots[0]}'s tree")
-    if own.prompt:
-        raise ExpertError("an expert that chooses one text of many cannot be taught that none is right")
     return Among(own, strangers)
 
 

@@ -1,0 +1,526 @@
+"""Do experts know when to be silent? `python -m benchmarks.silence [--smoke] [--json]`
+
+A bot mostly meets models of the right architecture and the wrong data. The stream is made of 5% `digits`,
+which the experts are for, and 95% `digits-wild`, children of the same roots that learned something else.
+Rates are computed on all test models of both and weighted: what sampling the stream for ever would give.
+
+Both zoos are built where they are not there yet. Experts are trained among some strangers; of half of the
+kinds of strangers no model is seen before the test. For comparison each is trained without strangers too, and
+calibrated as the papers' probes would have to be.
+
+The test splits are opened here alone, once. `--smoke` does all of it with one root and the smallest zoos in a
+temporary folder; its numbers mean nothing, and docs/results stays as it is.
+
+Letters: n models, s strangers, k labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.report import RESULTS, Row, as_json, at_least, machine, table, told, verdict, write
+from hubbot.experts.calibrate import KNOWN, Geometry, distance, probabilities
+from hubbot.experts.downstream import (
+    auroc,
+    mahalanobis,
+    mean_average_precision,
+    neighbours_vote,
+    reliability,
+    strangeness,
+)
+from hubbot.experts.matrices import Dense, Weights
+from hubbot.experts.schema import Calibration
+from hubbot.experts.train import Sample, Trained, per_label_accuracy
+from hubbot.training.desk import one_thread
+from hubbot.training.experts import SOLVED, calibrated, choose, fit
+from hubbot.training.source import Source
+from hubbot.training.strangers import among
+from hubbot.training.trees import Tree, open_tree
+from hubbot.weights.local import read_metadata
+from hubbot.zoo.build import build
+from hubbot.zoo.recipes import DIGITS, HIDDEN, SEEN, WILD, Recipe
+
+ON_DIGITS = ("pairs", "random-labels", "regression", "one-digit", "continued")
+"""Strangers that saw all ten digits, though not as an expert means it: what is said of them is wrong."""
+
+RESAMPLED = 2000
+SIMILAR = 4
+"""Digits of five that two models have in common to be called similar."""
+VOTERS = (1, 3, 5, 9, 15, 25)
+
+
+@dataclass(frozen=True)
+class Mind:
+    """An expert in the making: what a reading takes, without its folder."""
+
+    layers: tuple[str, ...]
+    trained: Trained
+    calibration: Calibration
+    geometry: Geometry
+
+    @torch.no_grad()
+    def encode(self, weights: Weights) -> Tensor:
+        return self.trained.probe.double().encode(_double(weights))
+
+    @torch.no_grad()
+    def read(self, weights: Weights) -> tuple[Tensor, Tensor]:
+        """Probabilities (n, k), nothing where the expert abstains, and how familiar each model is (n,)."""
+        exact, made = _double(weights), self.calibration
+        logits = self.trained.probe.double()(exact)
+        far = distance(
+            self.geometry.features(exact[self.layers[0]].dense()),
+            torch.tensor(made.centre).double(),
+            torch.tensor(made.precision).double(),
+        )
+        near = far <= made.distance
+        probability = torch.where(near[:, None], probabilities(made, logits), 0.0)
+        surest = probabilities(made, logits).amax(1)
+        return probability, torch.where(near, surest, -far)
+
+    def recognised(self, probability: Tensor) -> Tensor:
+        limit = self.calibration.threshold
+        return probability >= (2.0 if limit is None else limit)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of test models: probabilities, labels said, labels true (n, k); familiarity (n,)."""
+
+    probability: Tensor
+    said: Tensor
+    truth: Tensor
+    familiar: Tensor
+
+    def pick(self, index: Tensor) -> Read:
+        return Read(*(getattr(self, name)[index] for name in ("probability", "said", "truth", "familiar")))
+
+
+@dataclass(frozen=True)
+class Met:
+    """All of one root's test: its own models, and strangers with their tasks."""
+
+    root: str
+    layers: tuple[str, ...]
+    own: Read
+    strangers: Read
+    tasks: tuple[str, ...]
+
+    def of(self, tasks: Sequence[str]) -> Met:
+        """The same with strangers of these tasks alone."""
+        index = torch.tensor([i for i, task in enumerate(self.tasks) if task in tasks], dtype=torch.long)
+        return replace(self, strangers=self.strangers.pick(index), tasks=tuple(self.tasks[i] for i in index))
+
+
+def main() -> None:
+    """Parse the command line, measure, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.silence", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="one root, the smallest zoos, nothing written")
+    parser.add_argument("--json", action="store_true", help="the rows as the last line")
+    parser.add_argument("--size", default="bench", help="of the zoo of strangers")
+    parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
+    given = parser.parse_args()
+    with one_thread(), tempfile.TemporaryDirectory() as scratch:
+        if given.smoke:
+            one = DIGITS.roots[:1]
+            tame, wild = replace(DIGITS, roots=one), replace(WILD, roots=one)
+            rows, text = measure(Path(scratch), tame, wild, ("tiny", "tiny"), None)
+        else:
+            rows, text = measure(given.zoos, DIGITS, WILD, ("bench", given.size), RESULTS)
+            write("silence", rows, text)
+    print(text)
+    if given.json:
+        print(as_json(rows))
+
+
+def measure(
+    zoos: Path, tame: Recipe, wild: Recipe, sizes: tuple[str, str], plots: Path | None
+) -> tuple[list[Row], str]:
+    """Train, read all test models, and tell."""
+    build(tame, sizes[0], zoos / tame.name)
+    build(wild, sizes[1], zoos / wild.name)
+    trees = {root.repo: open_tree(zoos / tame.name, root.repo) for root in tame.roots}
+    outside = {root.repo: open_tree(zoos / wild.name, root.repo) for root in tame.roots}
+    rows: list[Row] = []
+    mets, plain, far, useful = [], [], [], []
+    for root, tree in trees.items():
+        mind = make(among(tree, outside[root]))
+        mets.append(meet(mind, tree, outside[root]))
+        plain.append(meet(make(tree), tree, outside[root]))
+        far.append((root, *further_off(mind, tree, [other for other in trees if other != root], trees)))
+        useful.append((root, *downstream(mind, tree, outside[root])))
+    stream_rows, stream = the_stream(mets, plain)
+    rows += stream_rows
+    aurocs = familiarity(mets, far)
+    rows += aurocs
+    calibration_rows, bins = calibration(mets)
+    rows += calibration_rows
+    rows += [row for _, found, _ in useful for row in found]
+    if plots:
+        draw(bins, plots / "silence-reliability.png")
+    return rows, report(wild, sizes[1], rows, stream, kinds(mets), [line for _, _, line in useful], far)
+
+
+def make(source: Source) -> Mind:
+    """An expert, as `hubbot expert train` makes one."""
+    layers = choose(source)
+    trained = fit(source, layers, SOLVED)
+    made = calibrated(source, layers, trained)
+    trained.probe.double()
+    geometry = Geometry(source.origin[layers[0]].double(), trained.probe.centre(layers[0]).double())
+    return Mind(tuple(layers), trained, made, geometry)
+
+
+def meet(mind: Mind, tree: Tree, outside: Tree) -> Met:
+    """Both test splits, read."""
+
+    def reading(sample: Sample) -> Read:
+        probability, familiar = mind.read(sample.weights)
+        return Read(probability, mind.recognised(probability), sample.Y.bool(), familiar)
+
+    files = [outside.zoo.weights(model) for model in outside.zoo.children(outside.root.repo, "test")]
+    tasks = tuple(read_metadata(file)["dataset_name"] for file in files)
+    own, strange = (source.sample("test", mind.layers) for source in (tree, outside))
+    return Met(tree.root.repo, mind.layers, reading(own), reading(strange), tasks)
+
+
+# --- the stream ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Of the stream: precision of recognised labels, coverage of true ones, precision's lower bounds."""
+
+    precision: float
+    coverage: float
+    by_bootstrap: float
+    by_clopper_pearson: float
+
+
+def rates(mets: Sequence[Met]) -> Rates:
+    """Each root as often as the others, each of its models as the stream has it.
+
+    The bootstrap draws models, not labels, since a model's labels stand or fall together. Where no stranger
+    was given a wrong label it sees no risk at all; Clopper and Pearson (1934) bound the share of strangers
+    that are, each with as many wrong labels as the worst or, where none has one, as a true model is given.
+    """
+    generator = torch.Generator().manual_seed(0)
+    said, right = (
+        torch.zeros(1 + RESAMPLED),
+        torch.zeros(1 + RESAMPLED),
+    )  # the first as it is, the others drawn
+    true = right_own = 0.0
+    for met in mets:
+        for read, share in ((met.own, KNOWN), (met.strangers, 1 - KNOWN)):
+            each = torch.stack([read.said.sum(1), (read.said & read.truth).sum(1)], 1).float()  # (n, 2)
+            drawn = each[torch.randint(len(each), (RESAMPLED, len(each)), generator=generator)].mean(1)
+            means = share * torch.cat([each.mean(0, keepdim=True), drawn])
+            said, right = said + means[:, 0], right + means[:, 1]
+        true += float(met.own.truth.sum(1).float().mean())
+        right_own += float((met.own.said & met.own.truth).sum(1).float().mean())
+    precision = right / said.clamp_min(1e-12)
+    bound = float(precision[1:].sort().values[int(0.05 * RESAMPLED)])
+    return Rates(float(precision[0]), right_own / true, bound, _clopper_pearson(mets))
+
+
+def _clopper_pearson(mets: Sequence[Met]) -> float:
+    from scipy.stats import beta
+
+    wrong = torch.cat([(met.strangers.said & ~met.strangers.truth).sum(1) for met in mets])  # (s,)
+    own = torch.cat([met.own.said.sum(1) for met in mets]).float()
+    true = torch.cat([(met.own.said & met.own.truth).sum(1) for met in mets]).float().mean()
+    count, fell = len(wrong), int((wrong > 0).sum())
+    most = float(beta.ppf(0.95, fell + 1, count - fell)) if fell < count else 1.0
+    labels = float(wrong.max()) if fell else float(own[own > 0].mean()) if (own > 0).any() else 0.0
+    said = KNOWN * float(own.mean()) + (1 - KNOWN) * most * labels
+    return KNOWN * float(true) / said if said else 0.0
+
+
+def the_stream(mets: Sequence[Met], plain: Sequence[Met]) -> tuple[list[Row], str]:
+    """The rows, and a table by root and by whose strangers."""
+    everything = rates(mets)
+    without = rates(plain)
+    rows = [
+        at_least(
+            "stream precision", everything.precision, "share of suggested tags", 0.98, without.precision
+        ),
+        at_least("stream precision, lower bound", everything.by_bootstrap, "95%, bootstrap", 0.95),
+        told("stream precision, worst case", everything.by_clopper_pearson, "95%, Clopper-Pearson"),
+        at_least("stream coverage", everything.coverage, "share of true labels", 0.30, without.coverage),
+        told("stream precision, seen kinds", rates([met.of(SEEN) for met in mets]).precision, "share"),
+        told("stream precision, unseen kinds", rates([met.of(HIDDEN) for met in mets]).precision, "share"),
+        told(
+            "stream precision, digits are digits", rates([_lenient(met) for met in mets]).precision, "share"
+        ),
+    ]
+    lines = [("all", *_cells(everything), "")]
+    lines += [(met.root, *_cells(rates([met])), ", ".join(map(_short, met.layers))) for met in mets]
+    lines += [("all, trained without strangers", *_cells(without), "")]
+    columns = ("root", "precision", "bound, bootstrap", "bound, Clopper-Pearson", "coverage", "layers")
+    return rows, table(columns, lines)
+
+
+def _cells(found: Rates) -> tuple[float, ...]:
+    return found.precision, found.by_bootstrap, found.by_clopper_pearson, found.coverage
+
+
+def _short(layer: str) -> str:
+    return layer.removesuffix(".weight").split("encoder.", 1)[-1]
+
+
+def _lenient(met: Met) -> Met:
+    """Whoever saw all ten digits was trained on any of them, whatever it had to say of them."""
+    saw = torch.tensor([task in ON_DIGITS for task in met.tasks])
+    return replace(met, strangers=replace(met.strangers, truth=met.strangers.truth | saw[:, None]))
+
+
+def kinds(mets: Sequence[Met]) -> str:
+    """How many strangers of each kind were given a tag, and how familiar they looked."""
+    inside = [met.own.familiar for met in mets]
+    lines = []
+    for task in SEEN + HIDDEN:
+        some = [met.of([task]).strangers for met in mets]
+        tagged = torch.cat([(read.said & ~read.truth).any(1) for read in some])
+        found = [auroc(a, b.familiar) for a, b in zip(inside, some, strict=True) if len(b.familiar)]
+        met_before = "yes" if task in SEEN else "no"
+        area = sum(found) / len(found) if found else float("nan")
+        lines.append((task, met_before, len(tagged), int(tagged.sum()), area))
+    return table(("strangers", "kind met in training", "models", "wrongly tagged", "AUROC"), lines)
+
+
+# --- familiar or not --------------------------------------------------------------------------------
+
+
+def further_off(
+    mind: Mind, tree: Tree, others: Sequence[str], trees: Mapping[str, Tree]
+) -> tuple[Mapping[str, Tensor], Mapping[str, float]]:
+    """How familiar models look that are not of this tree, and what becomes of copies that were rounded.
+
+    Returns:
+        Familiarity by what they are; of copies the share with the same recognised labels or none at all, and
+        the share of which nothing new is told.
+    """
+    sample = tree.sample("test", mind.layers)
+    generator = torch.Generator().manual_seed(0)
+    away: dict[str, Tensor] = {}
+    shapes = {name: sample.weights[name].shape for name in mind.layers}
+    for other in others:
+        origin = trees[other].origin
+        if all(name in origin and tuple(origin[name].shape) == shape for name, shape in shapes.items()):
+            away["other trees"] = mind.read(trees[other].sample("test", mind.layers).weights)[1]
+    scales = {name: float(tree.origin[name].std()) for name in mind.layers}
+    noise = {n: Dense(scales[n] * torch.randn(200, *s, generator=generator)) for n, s in shapes.items()}
+    away["random weights"] = mind.read(noise)[1]
+    away["the root itself"] = mind.read({name: Dense(tree.origin[name][None]) for name in mind.layers})[1]
+    before = mind.recognised(mind.read(sample.weights)[0])
+    copies = {}
+    for name, rounded in ROUNDED.items():
+        weights = {layer: Dense(rounded(sample.weights[layer].dense())) for layer in mind.layers}
+        after = mind.recognised(mind.read(weights)[0])
+        same = (after == before).all(1)
+        copies[name] = float((same | ~after.any(1)).float().mean())
+        copies[f"{name}, nothing new"] = float((~(after & ~before).any(1)).float().mean())
+    return away, copies
+
+
+def _int8(X: Tensor) -> Tensor:
+    """Rounded to 8 bits by row, as quantised copies are, and back."""
+    step = X.abs().amax(2, keepdim=True).clamp_min(1e-12) / 127
+    return (X / step).round() * step
+
+
+ROUNDED = {"float16": lambda X: X.half().float(), "bfloat16": lambda X: X.bfloat16().float(), "int8": _int8}
+
+
+def familiarity(mets: Sequence[Met], far: Sequence[tuple[str, Mapping[str, Tensor], object]]) -> list[Row]:
+    """Out-of-distribution AUROC, averaged over roots."""
+
+    def mean(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
+        return sum(auroc(a, b) for a, b in pairs) / len(pairs)
+
+    rows = []
+    for name in ("other trees", "random weights", "the root itself"):
+        pairs = [(m.own.familiar, f[name]) for m, (_, f, _) in zip(mets, far, strict=True) if name in f]
+        if pairs:
+            rows.append(at_least(f"AUROC against {name}", mean(pairs), "mean over roots", 0.99))
+    wrong = [(met.own.familiar, met.strangers.familiar) for met in mets]
+    rows.append(at_least("AUROC against wrong data", mean(wrong), "mean over roots", 0.95))
+    for what, tasks in (("seen", SEEN), ("unseen", HIDDEN)):
+        some = [(met.own.familiar, met.of(tasks).strangers.familiar) for met in mets]
+        rows.append(told(f"AUROC against wrong data, {what} kinds", mean(some), "mean over roots"))
+    return rows
+
+
+def calibration(mets: Sequence[Met]) -> tuple[list[Row], tuple[Tensor, Tensor, Tensor]]:
+    """The expected calibration error on the stream, and the bins of the reliability plot."""
+    reads = [(read, share) for m in mets for read, share in ((m.own, KNOWN), (m.strangers, 1 - KNOWN))]
+    weight = torch.cat([torch.full((len(r.truth),), share / len(r.truth)) for r, share in reads])
+    said, truth = (
+        torch.cat([getattr(r, name).double() for r, _ in reads]) for name in ("probability", "truth")
+    )
+    meant, true, share = reliability(said, truth, weight)
+    return [
+        told("calibration error on the stream", float((share * (meant - true).abs()).sum()), "ECE, 10 bins")
+    ], (
+        meant,
+        true,
+        share,
+    )
+
+
+def draw(bins: tuple[Tensor, Tensor, Tensor], file: Path) -> None:
+    """The reliability plot."""
+    from matplotlib.figure import Figure
+
+    meant, true, share = (part.tolist() for part in bins)
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    filled = [i for i in range(len(share)) if share[i] > 0]
+    axes.plot([meant[i] for i in filled], [true[i] for i in filled], marker="o")
+    for i in filled:
+        axes.annotate(
+            f"{share[i]:.2%}", (meant[i], true[i]), fontsize=7, xytext=(4, -10), textcoords="offset points"
+        )
+    axes.set_xlabel("probability that was told")
+    axes.set_ylabel("share that was true")
+    axes.set_title("Labels on a stream of 95% strangers")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
+
+
+# --- encodings --------------------------------------------------------------------------------------
+
+
+def downstream(mind: Mind, tree: Tree, outside: Tree) -> tuple[list[Row], tuple[object, ...]]:
+    """Neighbours that vote, one class, and search, with encodings; beside, with the weights themselves."""
+    samples = {split: tree.sample(split, mind.layers) for split in ("train", "validation", "test")}
+    e = {split: mind.encode(sample.weights).float() for split, sample in samples.items()}
+    strange = mind.encode(outside.sample("test", mind.layers).weights).float()
+    Y = {split: sample.Y for split, sample in samples.items()}
+
+    def voted(count: int, split: str) -> float:
+        return per_label_accuracy(neighbours_vote(e[split], e["train"], Y["train"], count) > 0.5, Y[split])
+
+    count = max(VOTERS, key=lambda c: voted(c, "validation"))
+    relevant = (Y["test"] @ Y["train"].T) >= SIMILAR
+    moved = {s: _moved(samples[s], tree, mind.layers) for s in ("train", "test")}
+    found = {
+        "kNN accuracy": (voted(count, "test"), None),
+        "one class, nearest 2, AUROC": (
+            auroc(-strangeness(e["test"], e["train"]), -strangeness(strange, e["train"])), None,
+        ),
+        "one class, Ledoit-Wolf, AUROC": (
+            auroc(-mahalanobis(e["test"], e["train"]), -mahalanobis(strange, e["train"])), None,
+        ),
+        "search for similar models, mAP": (
+            mean_average_precision(-torch.cdist(e["test"], e["train"]), relevant),
+            mean_average_precision(moved["test"] @ moved["train"].T, relevant),
+        ),
+    }  # fmt: skip
+    rows = [told(f"{tree.root.repo} {name}", value, "", base) for name, (value, base) in found.items()]
+    chance = float(relevant.float().mean())
+    return rows, (
+        tree.root.repo,
+        *(value for value, _ in found.values()),
+        found["search for similar models, mAP"][1],
+        chance,
+    )
+
+
+def _moved(sample: Sample, tree: Tree, layers: Sequence[str]) -> Tensor:
+    """How the same layers moved from the root, as directions. (n, values)"""
+    parts = [(sample.weights[name].dense() - tree.origin[name]).flatten(1) for name in layers]
+    return functional.normalize(torch.cat(parts, 1), dim=1)
+
+
+def _double(weights: Weights) -> Weights:
+    return {name: matrices.to(dtype=torch.float64) for name, matrices in weights.items()}
+
+
+# --- the report -------------------------------------------------------------------------------------
+
+
+def report(
+    wild: Recipe,
+    size: str,
+    rows: Sequence[Row],
+    stream: str,
+    by_kind: str,
+    useful: Sequence[Sequence[object]],
+    far: Sequence[tuple[str, Mapping[str, Tensor], Mapping[str, float]]],
+) -> str:
+    """docs/results/silence.md."""
+    named = (
+        "root",
+        "kNN accuracy",
+        "one class, nearest 2",
+        "one class, Ledoit-Wolf",
+        "search mAP",
+        "task vectors' mAP",
+        "chance",
+    )
+    copied = tuple(far[0][2])
+    copies = [(root, *(shares[name] for name in copied)) for root, _, shares in far]
+    aurocs = [
+        (row.name.removeprefix("AUROC against "), row.value, row.target or "")
+        for row in rows
+        if "AUROC against" in row.name
+    ]
+    error = next(row.value for row in rows if row.name.startswith("calibration error"))
+    return f"""# Do experts know when to be silent?
+
+    python -m benchmarks.silence
+
+{machine()}. Test splits of `digits` ({KNOWN:.0%} of the stream) and of `{wild.name}` (recipe {wild.hash},
+size {size}, {wild.count(size)} strangers a root in all splits).
+
+{verdict(rows)}
+
+## The stream
+
+{stream}
+
+Precision: of the tags that would be suggested, the share that is right. Coverage: of the true labels of the
+stream's `digits` models, the share that is suggested. A stranger has no right label, except a merge of two
+children of digits, for which those count that both parents learned. The lower bounds hold with 95%: one draws
+models anew, the other supposes the worst of strangers that a test of this many can have missed.
+
+{by_kind}
+
+Five kinds are met in training and calibration; of the other five nobody saw a model before this test.
+
+## Familiar or not
+
+{table(("against", "AUROC", "target"), aurocs)}
+
+One score for all: the probability of the surest label, or, for weights too far from those of training, minus
+that distance. Trees whose layers have other names or shapes are refused before anything is computed. Copies
+that were rounded and brought back: the share that is told what the original is told, or nothing; and the share
+that is told nothing new, though perhaps less.
+
+{table(("root", *copied), copies)}
+
+## Probabilities
+
+The expected calibration error on the stream is {error:.4f}.
+
+![What was told, and what was true](silence-reliability.png)
+
+## Encodings
+
+{table(named, useful)}
+
+Similar models have {SIMILAR} of five digits in common. One class: test models of `digits` against strangers.
+"""
+
+
+if __name__ == "__main__":
+    main()
