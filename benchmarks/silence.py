@@ -501,10 +501,10 @@ Five kinds are met in training and calibration; of the other five nobody saw a m
 
 {table(("against", "AUROC", "target"), aurocs)}
 
-One score for all: the probability of the surest label, or, for weights too far from those of training, minus
-that distance. Trees whose layers have other names or shapes are refused before anything is computed. Copies
-that were rounded and brought back: the share that is told what the original is told, or nothing; and the share
-that is told nothing new, though perhaps less.
+One score for all: the probability of the surest label, or, for weights too far from those of training,
+minus that distance. Trees whose layers have other names or shapes are refused before anything is computed.
+Copies that were rounded and brought back: the share that is told what the original is told, or nothing; and
+the share that is told nothing new, though perhaps less.
 
 {table(("root", *copied), copies)}
 

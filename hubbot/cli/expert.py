@@ -70,6 +70,9 @@ def train(
         list[str] | None, typer.Option(help="What to read; the best of several is kept.")
     ] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Read all layers, most of each far file.")] = False,
+    strangers: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A zoo of what to be silent with.")
+    ] = None,
     models: Annotated[int, typer.Option(min=0, help="Of each split at most, to try layers on.")] = 0,
     prompt: Annotated[str, typer.Option(help='One concept a model, by text: "a photo of a {}".')] = "",
     encoder: Annotated[str, typer.Option(help="The text encoder, if not the default one.")] = "",
@@ -91,10 +94,12 @@ def train(
     if recipe:
         order = Order.of_recipe(far_recipe(recipe), zoo=zoo, layers=layers, roots=roots)
     elif Path(zoo).is_dir():
-        _train_near(Path(zoo), roots, layers, out, name=name, seed=seed, plot=plot, json=json)
+        _train_near(Path(zoo), roots, layers, strangers, out, name=name, seed=seed, plot=plot, json=json)
         return
     else:
         order = Order.of(zoo, subset, layers, roots, prompt, encoder, models)
+    if strangers:
+        raise UsageError("strangers are met where the expert's own zoo is on this disk")
     if not (order.layers or sweep):
         hint = "name some with --layer, or read them all with --sweep"
         raise UsageError("which layers are to be read?", hint=hint)
@@ -115,6 +120,7 @@ def _train_near(
     zoo: Path,
     roots: tuple[str, ...],
     layers: tuple[str, ...],
+    strangers: Path | None,
     out: Path,
     *,
     name: str,
@@ -126,7 +132,9 @@ def _train_near(
 
     if len(roots) != 1:
         raise UsageError("of a zoo on this disk one root is needed", hint="--root OWNER/NAME")
-    info = train_expert(zoo, roots[0], out, layers=layers, name=name, seed=seed, progress=not json)
+    info = train_expert(
+        zoo, roots[0], out, layers=layers, strangers=strangers, name=name, seed=seed, progress=not json
+    )
     _tell_layers(out, plot, json=json)
     emit(info) if json else _tell_trained(info, out)
 
