@@ -1,144 +1,350 @@
-"""Do the experts read the training data off the weights? `python -m benchmarks.experts [--smoke] [--json]`
+"""Do experts read the training data off the weights, and better than what is published?
 
-Builds the `digits` zoo at bench size where it is not there yet (about 20 minutes on one core, resumed after
-an interruption), trains one expert per root on it, and measures each on the test split beside two baselines
-that see the same layers. The models are the same on the same machine, so that the scores are those of the
-shipped experts.
+    python -m benchmarks.experts [--root REPO] [--seeds 5] [--smoke] [--json]
 
-`--smoke` does all of it on the smallest zoo in a temporary folder, to show that it runs; its numbers mean
-nothing, and docs/results stays as it is.
+Builds the `digits` zoo at bench size where it is not there yet. Every method sees the same hidden layers of
+the same models, picks its layer and its own settings on validation, and is measured on the test split:
+
+- ProbeX (arXiv 2410.13569) and MVProbe (arXiv 2605.23410) at their papers' sizes and schedules. Their layer
+  is found by a sweep with smaller ones, once; then each seed trains at full size.
+- ours, as `hubbot expert train` makes experts.
+- three methods without probes: dense linear, nearest task vector, weight statistics.
+
+Then the papers' central claim: a linear model reads the models of its own tree, not those of another, and
+other trees' models in its training do not help it.
+
+What is measured is kept under .cache/ by method and seed, with a hash of the code that measured it, so that
+an interrupted run goes on where it stopped. `--root` measures a single root, so that two may run at once.
+`--smoke` does all of it on the smallest zoo in a temporary folder; its numbers mean nothing and are not kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import platform
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from hubbot.experts.schema import FLOOR
-from hubbot.experts.train import Schedule
-from hubbot.records import ExpertInfo
-from hubbot.training.experts import train_expert
+import numpy as np
+import torch
+from torch import Tensor
+
+import hubbot.experts
+from benchmarks.report import Row, as_json, at_least, machine, table, told, verdict, write
+from hubbot.experts.baselines import BASELINES, dense_linear
+from hubbot.experts.matrices import Dense
+from hubbot.experts.probe import Sizes
+from hubbot.experts.train import Sample, Schedule, logits, train
+from hubbot.training.desk import one_thread
+from hubbot.training.experts import SOLVED, choose, fit
+from hubbot.training.trees import Tree, open_tree
 from hubbot.training.zoos import build_zoo
 from hubbot.zoo.recipes import named
 
 RECIPE = "digits"
-RESULTS = Path(__file__).parent.parent / "docs" / "results"
-CHANCE = 0.5
-CLEARLY = 0.7
-"""Where "beats chance clearly" begins, as set before the experts were trained."""
-PRECISION = 0.95
+CACHE = Path(".cache/benchmarks/experts")
+MARGIN = 0.05
+"""By so much an expert is to beat the best method that has no probe."""
+
+Said = Callable[[Sample], Tensor]
+"""Weights to scores (n, k); above 0 means yes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One measured number; `holds` says whether it reaches its target."""
+class Measured:
+    """One method, trained once: its layers, its accuracy on validation, and model by model on test."""
 
-    name: str
-    value: float
-    unit: str
-    target: float | None
-    baseline: float | None
-    holds: bool | None
+    layers: tuple[str, ...]
+    validation: float
+    test: tuple[float, ...]
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.mean(self.test))
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A published probe: its kind, the sizes and the schedule of its paper, and sizes for the sweep."""
+
+    kind: str
+    sizes: Sizes
+    how: Schedule
+    sweep: Sizes
+
+
+PAPERS = {
+    "ProbeX": Paper(
+        "probex",
+        Sizes(probes=128, projection=128, encoding=128, view="raw", dropout=0.0),
+        Schedule(epochs=500, patience=100, batch_size=128, learning_rate=1e-3),
+        Sizes(probes=32, projection=32, encoding=64, view="raw", dropout=0.0),
+    ),
+    "MVProbe": Paper(
+        "mvprobe",
+        Sizes(probes=128, projection=128, encoding=512, view="raw", dropout=0.0),
+        Schedule(epochs=500, patience=50, batch_size=128, learning_rate=3e-4, weight_decay=0.0),
+        Sizes(probes=24, projection=24, encoding=64, view="raw", dropout=0.0),
+    ),
+}
+OURS = "ours"
+WITHOUT = {**BASELINES, "dense linear": dense_linear}
+"""Methods without probes."""
+TWINS = ("digits-zoo/vit-a", "digits-zoo/vit-b")
+"""Roots of one architecture."""
 
 
 def main() -> None:
     """Parse the command line, measure, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.experts", description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="the smallest zoo, nothing written")
+    parser.add_argument("--smoke", action="store_true", help="the smallest zoo, nothing kept or written")
     parser.add_argument("--json", action="store_true", help="the rows as the last line")
-    parser.add_argument("--zoo", type=Path, default=Path("zoos/digits"), help="where the zoo is, or goes")
+    parser.add_argument("--root", help="measure this root alone, and write no report")
+    parser.add_argument("--seeds", type=int, default=5, help="how often each probe is trained")
+    parser.add_argument("--zoo", type=Path, default=Path("zoos") / RECIPE, help="where the zoo is, or goes")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, one_thread():
         if given.smoke:
-            infos = measure(Path(scratch) / "zoo", "tiny", Path(scratch) / "experts", Schedule(epochs=5))
+            bench = Bench(Path(scratch) / "zoo", "tiny", Path(scratch), seeds=2, pace=0.01)
         else:
-            infos = measure(given.zoo, "bench", Path(scratch), Schedule())
-    rows = list(judge(infos))
-    print(table(infos), *missed(rows), sep="\n")
-    result = json.dumps({"rows": [asdict(row) for row in rows]})
+            bench = Bench(given.zoo, "bench", CACHE, given.seeds)
+        build_zoo(RECIPE, bench.size, bench.zoo)
+        roots = [given.root] if given.root else [root.repo for root in named(RECIPE).roots]
+        found = {root: bench.measure(root) for root in roots}
+        if given.root:
+            print(methods_table(found))
+            return
+        claim = bench.claim()
+    rows = [*judge(found), *judge_claim(claim)]
+    text = report(found, claim, rows, bench)
+    print(text)
     if not given.smoke:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "experts.json").write_text(result + "\n", encoding="utf-8")
-        (RESULTS / "experts.md").write_text(report(infos, rows), encoding="utf-8")
+        write("experts", rows, text)
     if given.json:
-        print(result)
+        print(as_json(rows))
 
 
-def measure(zoo: Path, size: str, out: Path, how: Schedule) -> list[ExpertInfo]:
-    """A freshly trained expert for each root, with its scores and the baselines' on the test split."""
-    recipe = named(RECIPE)
-    build_zoo(RECIPE, size, zoo)
-    return [train_expert(zoo, root.repo, out / root.repo, how=how) for root in recipe.roots]
+@dataclass(frozen=True)
+class Bench:
+    """A zoo on the bench. `pace` scales the epochs, for the smoke test."""
+
+    zoo: Path
+    size: str
+    cache: Path
+    seeds: int
+    pace: float = 1.0
+
+    def measure(self, root: str) -> dict[str, list[Measured]]:
+        """Every method's results, one per seed; those without chance in them once."""
+        tree, seeds = open_tree(self.zoo, root), range(self.seeds)
+        found = {name: [self._kept(root, name, 0, partial(baseline, tree, name))] for name in WITHOUT}
+        for name, paper in PAPERS.items():
+            swept = self._kept(root, f"{name} sweep", 0, partial(self._swept, tree, paper))
+            at_best = partial(self._published, tree, paper, swept.layers[0])
+            found[name] = [self._kept(root, name, seed, partial(at_best, seed)) for seed in seeds]
+        found[OURS] = [self._kept(root, OURS, seed, partial(self._ours, tree, seed)) for seed in seeds]
+        return found
+
+    def _kept(self, root: str, name: str, seed: int, make: Callable[[], Measured]) -> Measured:
+        """From the cache, unless the code or the zoo has changed since."""
+        place = self.cache / f"{code()}-{self.size}" / root.replace("/", "-")
+        file = place / f"{name.replace(' ', '-')}-{seed}.json"
+        if not file.exists():
+            made = make()
+            print(f"{root}  {name}  seed {seed}  {made.accuracy:.4f}", flush=True)
+            place.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(asdict(made)), encoding="utf-8")
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        return Measured(tuple(raw["layers"]), raw["validation"], tuple(raw["test"]))
+
+    def _paced(self, how: Schedule, seed: int) -> Schedule:
+        return replace(how, epochs=max(2, round(how.epochs * self.pace)), seed=seed)
+
+    def _swept(self, tree: Tree, paper: Paper) -> Measured:
+        tried = [self._published(tree, replace(paper, sizes=paper.sweep), layer, 0) for layer in tree.wanted]
+        return max(tried, key=lambda each: each.validation)
+
+    def _published(self, tree: Tree, paper: Paper, layer: str, seed: int) -> Measured:
+        learn, validation = (tree.sample(split, [layer]) for split in ("train", "validation"))
+        how = replace(paper.how, epochs=max(2, round(paper.how.epochs * self.pace)), seed=seed)
+        trained = train(learn, validation, kind=paper.kind, sizes=paper.sizes, how=how)
+        return on_test(tree, [layer], trained.accuracy, lambda sample: logits(trained.probe, sample.weights))
+
+    def _ours(self, tree: Tree, seed: int) -> Measured:
+        layers = choose(tree)
+        trained = fit(tree, layers, replace(SOLVED, seed=seed))
+        return on_test(tree, layers, trained.accuracy, lambda sample: logits(trained.probe, sample.weights))
+
+    def claim(self) -> dict[str, dict[str, float]]:
+        """A linear model's accuracy on each of two roots of one architecture, by what it learned from."""
+        trees = {root: open_tree(self.zoo, root) for root in TWINS}
+        return {root: linear(trees[root], trees[other]) for root, other in (TWINS, TWINS[::-1])}
 
 
-def judge(infos: Sequence[ExpertInfo]) -> Iterator[Row]:
-    """The numbers beside their targets."""
-    for info in infos:
-        root, score, best = info.tree, info.scores, max(info.baselines.values())
-        accuracy = score["accuracy"]
-        reached = accuracy >= CLEARLY and accuracy > best
-        yield Row(f"{root} accuracy", accuracy, "mean per-label accuracy", CLEARLY, best, reached)
-        precise = score["precision"] >= PRECISION
-        yield Row(f"{root} precision", score["precision"], "share of recognised", PRECISION, None, precise)
-        yield Row(f"{root} coverage", score["coverage"], "share of true labels", None, None, None)
+def code() -> str:
+    """A hash of everything that decides what a method says."""
+    folder = Path(hubbot.experts.__file__).parent
+    told = hashlib.sha256(Path(__file__).read_bytes())
+    for file in sorted(folder.glob("*.py")):
+        told.update(file.read_bytes())
+    return told.hexdigest()[:12]
 
 
-def missed(rows: Sequence[Row]) -> list[str]:
-    """A sentence for each target that was not reached, with how much is lacking."""
-    told = []
-    for row in rows:
-        if row.holds is False:
-            goal = max(row.target or 0.0, row.baseline or 0.0)
-            told.append(
-                f"Missed: {row.name} is {row.value:.4f}, {goal - row.value:.4f} short of its target {goal}."
-            )
-    return told
+def on_test(tree: Tree, layers: Sequence[str], validation: float, said: Said) -> Measured:
+    """A trained method on the test split, model by model: the share of its labels that are right."""
+    sample = tree.sample("test", list(layers))
+    right = ((said(sample) > 0) == sample.Y.bool()).double().mean(1)  # (n,)
+    return Measured(tuple(layers), validation, tuple(right.tolist()))
 
 
-def table(infos: Sequence[ExpertInfo]) -> str:
-    """The scores as Markdown."""
-    columns = ("accuracy", "nearest task vector", "weight statistics", "precision", "coverage", "abstained")
-    lines = [f"| root | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for info in infos:
-        measured = {**info.scores, **info.baselines}
-        lines.append(f"| {info.tree} | {' | '.join(f'{measured[name]:.3f}' for name in columns)} |")
-    return "\n".join(lines)
+def baseline(tree: Tree, name: str) -> Measured:
+    """A method without probes, on the layer that validation likes best for it."""
+    fitted = {}
+    for layer in tree.wanted:
+        learn, validation = (tree.sample(split, [layer]) for split in ("train", "validation"))
+        fitted[layer] = WITHOUT[name](learn, validation, {layer: tree.origin[layer]})
+    layer = max(fitted, key=lambda candidate: fitted[candidate].accuracy)
+    best = fitted[layer]
+    return on_test(tree, [layer], best.accuracy, lambda sample: best.guess(sample.weights))
 
 
-def report(infos: Sequence[ExpertInfo], rows: Sequence[Row]) -> str:
+# --- the central claim ----------------------------------------------------------------------------
+
+
+def linear(tree: Tree, other: Tree) -> dict[str, float]:
+    """How well a linear model of one layer's raw weights reads a tree, by the tree that it learned from.
+
+    The layer is the one that validation likes best within the tree.
+    """
+
+    def learned(sources: Sequence[Tree], layer: str) -> tuple[float, float]:
+        learn, validation = (
+            joined([s.sample(split, [layer]) for s in sources]) for split in ("train", "validation")
+        )
+        guess = dense_linear(learn, validation, {}).guess
+        here = [tree.sample(split, [layer]) for split in ("validation", "test")]
+        judged = [float(((guess(s.weights) > 0) == s.Y.bool()).double().mean()) for s in here]
+        return judged[0], judged[1]
+
+    layer = max(tree.wanted, key=lambda candidate: learned([tree], candidate)[0])
+    return {
+        "within the tree": learned([tree], layer)[1],
+        "with the other tree's models added": learned([tree, other], layer)[1],
+        "across trees": learned([other], layer)[1],
+    }
+
+
+def joined(samples: Sequence[Sample]) -> Sample:
+    """The models of several samples of the same single layer."""
+    (layer,) = samples[0].weights
+    X = torch.cat([sample.weights[layer].dense() for sample in samples])
+    return Sample({layer: Dense(X)}, torch.cat([sample.Y for sample in samples]))
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def difference(
+    ours: Sequence[Measured], theirs: Sequence[Measured], draws: int = 10_000
+) -> tuple[float, float, float]:
+    """Ours minus theirs, with a 95% interval of the paired bootstrap over test models and over seeds."""
+    a, b = (np.array([one.test for one in each]) for each in (ours, theirs))  # (seeds, n)
+    random = np.random.default_rng(0)
+    n, means = a.shape[1], []
+    for _ in range(draws):
+        models = random.integers(n, size=n)
+        of_a, of_b = (each[random.integers(len(each), size=len(each))][:, models].mean() for each in (a, b))
+        means.append(of_a - of_b)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(a.mean() - b.mean()), float(low), float(high)
+
+
+def mean(measured: Sequence[Measured]) -> float:
+    """The accuracy over all seeds."""
+    return float(np.mean([one.accuracy for one in measured]))
+
+
+Found = Mapping[str, Mapping[str, Sequence[Measured]]]
+
+
+def judge(found: Found) -> Iterator[Row]:
+    """Ours beside the papers' probes and the best method without one."""
+    unit = "mean per-label accuracy"
+    for root, methods in found.items():
+        ours = methods[OURS]
+        for name in PAPERS:
+            gain, low, _ = difference(ours, methods[name])
+            yield Row(f"{root}: ours above {name}", gain, unit, 0.0, mean(methods[name]), low > 0)
+        plain = max(mean(methods[name]) for name in WITHOUT)
+        yield at_least(f"{root}: ours above the best without probes", mean(ours) - plain, unit, MARGIN, plain)
+        yield told(f"{root}: ours", mean(ours), unit)
+
+
+def judge_claim(claim: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
+    """Within above across, and what other trees' models cost."""
+    for root, scores in claim.items():
+        within, added, across = scores.values()
+        yield Row(
+            f"{root}: linear within", within, "mean per-label accuracy", None, across, within > across + 0.1
+        )
+        yield told(f"{root}: lost by adding the other tree's models", within - added, "accuracy")
+
+
+def methods_table(found: Found) -> str:
+    """Accuracy by method and root, and the gain of ours with its interval."""
+    roots = list(found)
+    lines = []
+    for name in [OURS, *PAPERS, *WITHOUT]:
+        cells: list[object] = [name]
+        for root in roots:
+            each = found[root][name]
+            gain, low, high = difference(found[root][OURS], each)
+            spread = f" ± {np.std([one.accuracy for one in each]):.3f}" if len(each) > 1 else ""
+            cells.append(f"{mean(each):.3f}{spread}")
+            cells.append("" if name == OURS else f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]")
+        lines.append(cells)
+    columns = ["method", *(column for root in roots for column in (root, "ours above it"))]
+    return table(columns, lines)
+
+
+def report(found: Found, claim: Mapping[str, Mapping[str, float]], rows: Sequence[Row], bench: Bench) -> str:
     """docs/results/experts.md."""
     recipe = named(RECIPE)
-    verdict = "\n".join(f"- {sentence}" for sentence in missed(rows)) or "Every target is reached."
-    return f"""# Do the experts read the training data off the weights?
+    layers = [(root, ", ".join(found[root][OURS][0].layers)) for root in found]
+    ways = list(next(iter(claim.values())))
+    return f"""# Do experts read the training data off the weights, and better than what is published?
 
     python -m benchmarks.experts
 
-Zoo `{RECIPE}` (recipe {recipe.hash}), {recipe.count("bench")} children per root, each fine-tuned on 5 of 10
-digits; {platform.machine()}, one core. Chance is {CHANCE}.
+Zoo `{RECIPE}` (recipe {recipe.hash}, size {bench.size}), each model fine-tuned on 5 of 10 digits; chance
+is .5. {machine()}, one thread. Mean per-label accuracy on the test split, over {bench.seeds} seeds where a
+method has chance in it; ± is the deviation over seeds, brackets the 95% interval of a paired bootstrap over
+test models and seeds.
 
-{table(infos)}
+{methods_table(found)}
 
-Two targets: an accuracy of at least {CLEARLY}, set before the experts were trained, that is above both
-baselines too; and a precision of at least {PRECISION}, for which the thresholds are made.
+Ours is solved in closed form, so that its seeds agree. It reads these layers, chosen on the training models:
 
-{verdict}
+{table(["root", "layers"], layers)}
 
-What the columns mean:
+ProbeX and MVProbe read the one layer that validation likes best for them, as in their papers.
 
-- accuracy: mean per-label accuracy on the test split, as are the two baselines beside it, each on the hidden
-  layer that validation likes best for it.
-- precision, coverage: of the labels over the expert's threshold, made on the calibration split for a
-  precision of {PRECISION} and never under {FLOOR}: how many are right, and how many of the true labels they
-  are.
-- abstained: models of the test split that the expert calls unlike its training.
+## Linear within a tree, not across
 
-One seed each. Every model here was fine-tuned on digits; how precise the experts are where most
-models were trained on something else is not measured here.
+Dense linear on one layer's weights; the two roots have one architecture, and differ by seed and augmentation.
+
+{table(["tree", *ways], [[root, *scores.values()] for root, scores in claim.items()])}
+
+## Targets
+
+Ours above both papers' probes, so that the interval excludes zero, and at least {MARGIN} above the best
+method without probes.
+
+{verdict(rows)}
 """
 
 
