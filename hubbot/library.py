@@ -271,10 +271,10 @@ def _note(answer: Found, known: Sequence[str]) -> str:
         return f"Nothing certain: no expert knows anything like this. They know: {some}."
     *others, last = [text for text, _ in understood[:3]] or ["what no expert knows by name"]
     taken = f"{', '.join(others)} or {last}" if others else last
-    if not hits:
-        return f"Nothing certain: taken for {taken}, no model that was read is likely to fit."
     if not answer.clear:
         return f"Nothing certain: this could mean {taken}."
+    if not hits:
+        return f"Nothing certain: taken for {taken}, no model that was read is likely to fit."
     if hits[0].score < LIKELY:
         return f"Nothing certain: taken for {taken}, these are the likeliest."
     return ""

@@ -26,13 +26,15 @@ class Found:
 def mixed(found: Sequence[Found], limit: int) -> Found:
     """One answer, ranked by chance, whichever the tree; equal ones by name.
 
-    It is understood as those understood it who found something, and as clear as its best hit is.
+    It is understood as those understood it who found something, the likelier ways, and as clear as its best
+    hit is.
     """
     giving = [one for one in found if one.hits] or list(found)
     hits = sorted((hit for one in giving for hit in one.hits), key=lambda hit: (-hit.score, hit.repo))
-    first = next((one for one in giving if hits and hits[0] in one.hits), Found())
+    first = [one for one in giving if hits[0] in one.hits] if hits else giving
     shares: dict[str, float] = {}
     for text, share in (pair for one in giving for pair in one.understood):
         shares[text] = max(share, shares.get(text, 0.0))
-    understood = sorted(shares.items(), key=lambda pair: -pair[1])
-    return Found(tuple(hits[:limit]), tuple(understood), first.clear)
+    least = max(shares.values(), default=0.0) / 3
+    understood = sorted((pair for pair in shares.items() if pair[1] >= least), key=lambda pair: -pair[1])
+    return Found(tuple(hits[:limit]), tuple(understood), all(one.clear for one in first))

@@ -22,16 +22,10 @@ import numpy as np
 from hubbot.records import Hit, Prediction, TextHead
 from hubbot.search.found import Found
 from hubbot.search.index import Entry
-from hubbot.search.query import LEAST_SCORE, LEAST_SHARE
+from hubbot.search.query import LEAST_SCORE, LEAST_SHARE, meant
 
 if TYPE_CHECKING:
     from hubbot.records import Floats
-
-MIDDLE, SLOPE = 0.45, 20.0
-"""A text whose nearest concept has this cosine means it with an even chance; 0.1 nearer, with 88%. Set by eye
-on some fifty texts against the names of 1,280 emoji, and of 200 of them, with all-MiniLM-L6-v2: "something to
-eat" lies at 0.52 (a pot of food), "a fruit" at 0.69 (a pear), "tax law" at 0.39 (customs), but "a chess
-piece" also at 0.49 (a skateboard)."""
 
 TEMPERATURE = 0.1
 """A concept whose cosine is 0.1 below the nearest one's is meant as well with 1/e of its chance. Wider than
@@ -85,15 +79,17 @@ class TextSpace:
             near: cosine of the bare text with each concept's, by the encoder that compares texts, (k,).
             tree: only models of this tree.
         """
-        meant = relevance(near)  # (k,)
-        understood = _understood(self.texts, meant)
+        relevant = relevance(near)  # (k,)
+        understood = _understood(self.texts, relevant)
         if not self.entries or tree not in (None, *self._trees):
             return Found((), understood)
         own, known = self._shares(vector, near)  # (n,), (n, k)
-        scores = np.clip(own + known @ meant, 0.0, 1.0)
+        scores = np.clip(own + known @ relevant, 0.0, 1.0)
         rows = np.flatnonzero((scores >= LEAST_SCORE) & ((self._trees == tree) | (tree is None)))
         best = sorted(rows, key=lambda i: (-scores[i], self.entries[i].repo))[:limit]
-        hits = (self._hit(int(i), float(scores[i]), text, float(own[i]), known[i] * meant) for i in best)
+        hits = (self._hit(int(i), float(scores[i]), text, float(own[i]), known[i] * relevant) for i in best)
+        if best and own[best[0]] > 0.5 * scores[best[0]]:  # it is the text itself that was found
+            understood = ((text, float(own[best[0]])), *understood)
         return Found(tuple(hits), understood)
 
     def _shares(self, vector: Floats, near: Floats) -> tuple[Floats, Floats]:
@@ -124,9 +120,8 @@ def relevance(near: Floats) -> Floats:
     Returns:
         Chances of their own, which need not sum to 1, (k,).
     """
-    nearest = near.max(initial=-1.0)
-    meant = 1 / (1 + np.exp(-SLOPE * (nearest - MIDDLE)))
-    return np.asarray(meant * np.exp((near - nearest) / TEMPERATURE), np.float32)
+    nearest = float(near.max(initial=-1.0))
+    return np.asarray(meant(nearest) * np.exp((near - nearest) / TEMPERATURE), np.float32)
 
 
 def _understood(texts: Sequence[str], meant: Floats) -> tuple[tuple[str, float], ...]:

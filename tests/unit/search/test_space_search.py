@@ -50,7 +50,7 @@ def test_a_known_concept_is_found_by_its_name_and_explained_by_it() -> None:
     assert repos(found) == ["lab/0"]
     assert found.hits[0].score > 0.9
     assert [p.label for p in found.hits[0].because] == ["dog"]
-    assert found.understood[0] == ("dog", pytest.approx(1.0, abs=1e-3))
+    assert found.understood[0] == ("dog", pytest.approx(1.0, abs=0.01))
 
 
 def test_other_words_for_it_find_it_too() -> None:
@@ -119,7 +119,7 @@ def test_a_broken_embedding_and_an_odd_vector_do_no_harm() -> None:
 
 def test_relevance_falls_with_distance_from_the_nearest() -> None:
     meant = relevance(np.array([0.9, 0.8, 0.2], np.float32))
-    assert meant[0] > 0.99
+    assert meant[0] > 0.98
     assert meant[1] / meant[0] == pytest.approx(np.exp(-1), rel=1e-3)
     assert relevance(np.array([0.3], np.float32))[0] < 0.05
     assert relevance(np.array([], np.float32)).shape == (0,)
