@@ -26,7 +26,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +185,7 @@ class Bench:
         return {root: linear(trees[root], trees[other]) for root, other in (TWINS, TWINS[::-1])}
 
 
+@cache
 def code() -> str:
     """A hash of everything that decides what a method says."""
     folder = Path(hubbot.experts.__file__).parent
