@@ -1,8 +1,8 @@
-"""The demo's Hub: three trees of real models, and the troublemakers that a bot meets in the wild.
+"""The demo's Hub: four trees of real models, and the troublemakers that a bot meets in the wild.
 
-The models are a slice of the test split of the `digits` zoo: no expert has learned from them. They were
-fine-tuned for real, and nothing but their weights says on which digits. Most troublemakers are made from
-them here, byte by byte.
+The models are slices of the test splits of the zoos `digits` and `emoji-200`: no expert has learned from them.
+They were fine-tuned for real, and nothing but their weights says on which digits, or on which emoji. Most
+troublemakers are made from the former here, byte by byte.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ from hubbot.localhub.server import Server
 from hubbot.records import How, SuggestionState
 from hubbot.rounds import follow, poll
 from hubbot.settings import Settings
+from hubbot.weights.local import read_metadata
 
 REASONS = {
     "old-habits/vit-2021": "not-readable-safely",
@@ -80,6 +82,26 @@ def test_children_are_placed_by_card_or_by_weights(store, children):
     assert {child.declared for child in children} == {True, False}
 
 
+def test_adapters_are_read_right_and_placed_with_or_without_a_card(store):
+    lines = [
+        line
+        for line in json.loads((MODELS / "index.json").read_text())
+        if (line["root"] or "").startswith("emoji")
+    ]
+    assert len(lines) >= 30
+    right = {True: 0, False: 0}
+    for line in lines:
+        placement, reading = store.placement(line["repo"]), store.reading(line["repo"])
+        assert placement.tree == line["root"]
+        assert placement.how is (How.DECLARED if line["declared"] else How.RECOVERED)
+        weights = MODELS / line["folder"] / line["file"]
+        [truth] = literal_eval(read_metadata(weights)["dataset_chosen_targets"])
+        for prediction in reading.recognised:
+            right[prediction.label == truth] += 1
+    assert right[True] > 0.7 * len(lines)
+    assert right[False] <= 2
+
+
 def test_roots_are_not_taken_for_children(store, children):
     for root in {child.root for child in children}:
         assert store.placement(root).how is How.ROOT
@@ -96,9 +118,12 @@ def test_the_readings_are_right_far_more_often_than_wrong(store, children):
     assert right > len(children), "the experts say next to nothing"
 
 
-def test_little_is_read(store):
-    counts = store.counts()
-    assert 0 < counts["bytes_read"] < 0.15 * counts["bytes_stored"]
+def test_little_is_read_of_whole_models(store):
+    """An adapter is little more than the factors that its expert reads."""
+    adapted = {info.name for info in store.experts() if info.reads_adapters}
+    whole = [r for r in store.readings() if not r.abstention and r.expert not in adapted]
+    assert 0 < sum(r.bytes_read for r in whole) < 0.15 * sum(r.bytes_stored for r in whole)
+    assert all(r.bytes_read <= r.bytes_stored for r in store.readings())
 
 
 def test_what_is_counted_as_read_is_what_crossed_the_wire(world, store):
