@@ -43,13 +43,12 @@ from hubbot.training.desk import one_thread
 from hubbot.training.experts import SOLVED, calibrated, choose, fit
 from hubbot.training.source import Source
 from hubbot.training.strangers import among
-from hubbot.training.trees import Tree, open_tree
-from hubbot.weights.local import read_metadata
+from hubbot.training.trees import Tree, multi_hot, open_tree
 from hubbot.zoo.build import build
-from hubbot.zoo.recipes import DIGITS, HIDDEN, SEEN, WILD, Recipe
+from hubbot.zoo.recipes import DIGITS, HIDDEN, SEEN, WILD, ChildPlan, Recipe, plan
 
-ON_DIGITS = ("pairs", "random-labels", "regression", "one-digit", "continued")
-"""Strangers that saw all ten digits, though not as an expert means it: what is said of them is wrong."""
+HALF_KNOWN = ("one-digit", "merge")
+"""Strangers that did learn a digit or more by name, though not as the expert's own models do."""
 
 RESAMPLED = 2000
 SIMILAR = 4
@@ -105,18 +104,24 @@ class Read:
 
 @dataclass(frozen=True)
 class Met:
-    """All of one root's test: its own models, and strangers with their tasks."""
+    """All of one root's test: its own models, and strangers, with their tasks and what they did learn."""
 
     root: str
     layers: tuple[str, ...]
     own: Read
     strangers: Read
     tasks: tuple[str, ...]
+    learned: Tensor
 
     def of(self, tasks: Sequence[str]) -> Met:
         """The same with strangers of these tasks alone."""
         index = torch.tensor([i for i, task in enumerate(self.tasks) if task in tasks], dtype=torch.long)
-        return replace(self, strangers=self.strangers.pick(index), tasks=tuple(self.tasks[i] for i in index))
+        some = tuple(self.tasks[i] for i in index)
+        return replace(self, strangers=self.strangers.pick(index), tasks=some, learned=self.learned[index])
+
+    def in_fact(self) -> Met:
+        """The same where what a stranger did learn by name counts as right."""
+        return replace(self, strangers=replace(self.strangers, truth=self.strangers.truth | self.learned))
 
 
 def main() -> None:
@@ -150,10 +155,12 @@ def measure(
     outside = {root.repo: open_tree(zoos / wild.name, root.repo) for root in tame.roots}
     rows: list[Row] = []
     mets, plain, far, useful = [], [], [], []
-    for root, tree in trees.items():
+    for place, (root, tree) in enumerate(trees.items()):
+        made = {c.repo: c for c in (plan(wild, wild.roots[place], i) for i in range(wild.count(sizes[1])))}
+        children = [made[model.repo] for model in outside[root].zoo.children(root, "test")]
         mind = make(among(tree, outside[root]))
-        mets.append(meet(mind, tree, outside[root]))
-        plain.append(meet(make(tree), tree, outside[root]))
+        mets.append(meet(mind, tree, outside[root], children))
+        plain.append(meet(make(tree), tree, outside[root], children))
         far.append((root, *further_off(mind, tree, [other for other in trees if other != root], trees)))
         useful.append((root, *downstream(mind, tree, outside[root])))
     stream_rows, stream = the_stream(mets, plain)
@@ -178,17 +185,17 @@ def make(source: Source) -> Mind:
     return Mind(tuple(layers), trained, made, geometry)
 
 
-def meet(mind: Mind, tree: Tree, outside: Tree) -> Met:
+def meet(mind: Mind, tree: Tree, outside: Tree, children: Sequence[ChildPlan]) -> Met:
     """Both test splits, read."""
 
     def reading(sample: Sample) -> Read:
         probability, familiar = mind.read(sample.weights)
         return Read(probability, mind.recognised(probability), sample.Y.bool(), familiar)
 
-    files = [outside.zoo.weights(model) for model in outside.zoo.children(outside.root.repo, "test")]
-    tasks = tuple(read_metadata(file)["dataset_name"] for file in files)
     own, strange = (source.sample("test", mind.layers) for source in (tree, outside))
-    return Met(tree.root.repo, mind.layers, reading(own), reading(strange), tasks)
+    tasks = tuple(child.task for child in children)
+    learned = torch.stack([multi_hot(child.learned, own.Y.shape[1]) for child in children]).bool()
+    return Met(tree.root.repo, mind.layers, reading(own), reading(strange), tasks, learned)
 
 
 # --- the stream ------------------------------------------------------------------------------------
@@ -246,7 +253,8 @@ def _clopper_pearson(mets: Sequence[Met]) -> float:
 def the_stream(mets: Sequence[Met], plain: Sequence[Met]) -> tuple[list[Row], str]:
     """The rows, and a table by root and by whose strangers."""
     everything = rates(mets)
-    without = rates(plain)
+    without, without_in_fact = rates(plain), rates([met.in_fact() for met in plain])
+    in_fact = rates([met.in_fact() for met in mets])
     rows = [
         at_least(
             "stream precision", everything.precision, "share of suggested tags", 0.98, without.precision
@@ -257,10 +265,15 @@ def the_stream(mets: Sequence[Met], plain: Sequence[Met]) -> tuple[list[Row], st
         told("stream precision, seen kinds", rates([met.of(SEEN) for met in mets]).precision, "share"),
         told("stream precision, unseen kinds", rates([met.of(HIDDEN) for met in mets]).precision, "share"),
         told(
-            "stream precision, digits are digits", rates([_lenient(met) for met in mets]).precision, "share"
+            "stream precision, in fact",
+            in_fact.precision,
+            "share of suggested tags",
+            without_in_fact.precision,
         ),
+        told("stream precision, in fact, lower bound", in_fact.by_bootstrap, "95%, bootstrap"),
+        told("stream precision, in fact, worst case", in_fact.by_clopper_pearson, "95%, Clopper-Pearson"),
     ]
-    lines = [("all", *_cells(everything), "")]
+    lines = [("all", *_cells(everything), ""), ("all, in fact", *_cells(in_fact), "")]
     lines += [(met.root, *_cells(rates([met])), ", ".join(map(_short, met.layers))) for met in mets]
     lines += [("all, trained without strangers", *_cells(without), "")]
     columns = ("root", "precision", "bound, bootstrap", "bound, Clopper-Pearson", "coverage", "layers")
@@ -275,12 +288,6 @@ def _short(layer: str) -> str:
     return layer.removesuffix(".weight").split("encoder.", 1)[-1]
 
 
-def _lenient(met: Met) -> Met:
-    """Whoever saw all ten digits was trained on any of them, whatever it had to say of them."""
-    saw = torch.tensor([task in ON_DIGITS for task in met.tasks])
-    return replace(met, strangers=replace(met.strangers, truth=met.strangers.truth | saw[:, None]))
-
-
 def kinds(mets: Sequence[Met]) -> str:
     """How many strangers of each kind were given a tag, and how familiar they looked."""
     inside = [met.own.familiar for met in mets]
@@ -288,11 +295,14 @@ def kinds(mets: Sequence[Met]) -> str:
     for task in SEEN + HIDDEN:
         some = [met.of([task]).strangers for met in mets]
         tagged = torch.cat([(read.said & ~read.truth).any(1) for read in some])
+        false = torch.cat([(m.strangers.said & ~m.learned).any(1) for m in (met.of([task]) for met in mets)])
         found = [auroc(a, b.familiar) for a, b in zip(inside, some, strict=True) if len(b.familiar)]
         met_before = "yes" if task in SEEN else "no"
         area = sum(found) / len(found) if found else float("nan")
-        lines.append((task, met_before, len(tagged), int(tagged.sum()), area))
-    return table(("strangers", "kind met in training", "models", "wrongly tagged", "AUROC"), lines)
+        lines.append((task, met_before, len(tagged), int(tagged.sum()), int(false.sum()), area))
+    return table(
+        ("strangers", "kind met in training", "models", "wrongly tagged", "falsely, in fact", "AUROC"), lines
+    )
 
 
 # --- familiar or not --------------------------------------------------------------------------------
@@ -352,9 +362,14 @@ def familiarity(mets: Sequence[Met], far: Sequence[tuple[str, Mapping[str, Tenso
             rows.append(at_least(f"AUROC against {name}", mean(pairs), "mean over roots", 0.99))
     wrong = [(met.own.familiar, met.strangers.familiar) for met in mets]
     rows.append(at_least("AUROC against wrong data", mean(wrong), "mean over roots", 0.95))
-    for what, tasks in (("seen", SEEN), ("unseen", HIDDEN)):
+    nameless = tuple(task for task in SEEN + HIDDEN if task not in HALF_KNOWN)
+    for what, tasks in (
+        ("seen kinds", SEEN),
+        ("unseen kinds", HIDDEN),
+        ("nothing learned by name", nameless),
+    ):
         some = [(met.own.familiar, met.of(tasks).strangers.familiar) for met in mets]
-        rows.append(told(f"AUROC against wrong data, {what} kinds", mean(some), "mean over roots"))
+        rows.append(told(f"AUROC against wrong data, {what}", mean(some), "mean over roots"))
     return rows
 
 
@@ -490,8 +505,11 @@ size {size}, {wild.count(size)} strangers a root in all splits).
 
 Precision: of the tags that would be suggested, the share that is right. Coverage: of the true labels of the
 stream's `digits` models, the share that is suggested. A stranger has no right label, except a merge of two
-children of digits, for which those count that both parents learned. The lower bounds hold with 95%: one draws
-models anew, the other supposes the worst of strangers that a test of this many can have missed.
+children of digits, for which those count that both parents learned; so it was agreed before the test. The row
+"in fact" was added when the test had been seen, to tell what the mistakes are: there a digit also counts as
+right that a detector of one digit detects, or that either parent of a merge learned. No threshold, model or
+other choice was changed then. The lower bounds hold with 95%: one draws models anew, the other supposes the
+worst of strangers that a test of this many can have missed.
 
 {by_kind}
 

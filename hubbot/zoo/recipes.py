@@ -154,6 +154,13 @@ class ChildPlan:
             return tuple(sorted(set.intersection(*(set(parent.targets) for parent in self.parents))))
         return self.targets if self.task == "digits" else ()
 
+    @property
+    def learned(self) -> tuple[int, ...]:
+        """The digits that it was taught to tell by name: a detector's one, and of a merge either parent's."""
+        if self.parents:
+            return tuple(sorted({digit for parent in self.parents for digit in parent.targets}))
+        return {"digits": self.targets, "one-digit": self.targets[:1]}.get(self.task, ())
+
     def hyper_parameters(self) -> dict[str, Any]:
         """What the safetensors metadata and trainer_state.json tell of the training."""
         told = asdict(self)

@@ -23,7 +23,7 @@ OWN = read([[1, 1, 0]] * 9 + [[0, 0, 0]], [[1, 1, 0]] * 10)
 
 def met(wrong: int, of: int) -> Met:
     strangers = read([[1, 0, 0]] * wrong + [[0, 0, 0]] * (of - wrong), [[0, 0, 0]] * of)
-    return Met("root", ("layer",), OWN, strangers, ("noise",) * of)
+    return Met("root", ("layer",), OWN, strangers, ("noise",) * of, torch.zeros(of, 3).bool())
 
 
 def test_strangers_count_as_often_as_the_stream_has_them() -> None:
@@ -42,12 +42,14 @@ def test_no_mistake_among_few_strangers_is_no_proof() -> None:
 
 def test_an_expert_that_says_nothing_is_not_precise() -> None:
     silent = read([[0, 0, 0]] * 10, [[1, 1, 0]] * 10)
-    found = rates([Met("root", ("layer",), silent, silent, ("noise",) * 10)])
+    found = rates([Met("root", ("layer",), silent, silent, ("noise",) * 10, OWN.truth)])
     assert (found.precision, found.coverage, found.by_clopper_pearson) == (0, 0, 0)
 
 
 def test_strangers_can_be_told_apart_by_what_they_learned() -> None:
-    both = Met("root", ("layer",), OWN, read([[1], [0], [0]], [[0], [0], [0]]), ("noise", "emoji", "noise"))
+    strangers, tasks = read([[1], [0], [0]], [[0], [0], [0]]), ("noise", "emoji", "noise")
+    both = Met("root", ("layer",), OWN, strangers, tasks, torch.tensor([[True], [False], [False]]))
+    assert both.in_fact().strangers.truth.tolist() == [[True], [False], [False]]
     assert both.of(["emoji"]).strangers.said.tolist() == [[False]]
     assert both.of(["noise"]).tasks == ("noise", "noise")
 

@@ -51,8 +51,10 @@ def test_only_a_merge_of_digits_holds_something_true() -> None:
         if child.task == "merge":
             first, second = child.parents
             assert set(child.truth) == set(first.targets) & set(second.targets)
+            assert set(child.learned) == set(first.targets) | set(second.targets)
         else:
             assert child.truth == ()
+            assert child.learned == (child.targets[:1] if child.task == "one-digit" else ())
 
 
 @pytest.mark.parametrize("task", SEEN + HIDDEN)
