@@ -189,7 +189,7 @@ def planted(scale: Scale, count: int, seed: int) -> tuple[Factored, Tensor]:
     truth = torch.randint(0, 2, (count, LABELS), generator=own).float()
     B = torch.randn(count, scale.width, scale.rank, generator=own)
     A = torch.randn(count, scale.rank, scale.width, generator=own)
-    B[:, :, 0] += (truth - 0.5) @ ways
+    B[:, :, 0] += 0.1 * (truth - 0.5) @ ways  # weak enough that it takes many models to read all of it
     A[:, 0] += prompt
     return Factored(1e-2 * B, 1e-2 * A), truth
 

@@ -191,7 +191,11 @@ def canonical(matrices: Factored, mean: tuple[Tensor, Tensor] | None) -> tuple[T
         A = torch.cat([A, -mean[1].to(A).expand(n, -1, -1)], 1)
     Q, K = torch.linalg.qr(B)
     P, M = torch.linalg.qr(A.mT)
-    return Q @ (K @ M.mT), P
+    core = K @ M.mT
+    # What is left of factors that undo each other to the last bit is rounding, not a model.
+    rounding = 1e-13 * torch.linalg.matrix_norm(K) * torch.linalg.matrix_norm(M)
+    core = core * (torch.linalg.matrix_norm(core) > rounding)[:, None, None]
+    return Q @ core, P
 
 
 class Lens(nn.Module):

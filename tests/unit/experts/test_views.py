@@ -12,13 +12,14 @@ from torch import Tensor
 
 from hubbot.experts.matrices import Dense, Factored, Matrices
 from hubbot.experts.probe import Branch, Sizes, Way
-from hubbot.experts.views import Lens
+from hubbot.experts.views import Lens, Plain
 
 WAYS = [Way(turned, second) for turned in (False, True) for second in (False, True)]
 torch.set_num_threads(1)  # as training does; small products on several threads wait for each other
 ROUNDING = 2.0**-24
 """Of float32."""
-SLACK = 8
+SLACK = 32
+"""Where probes look aside of what dominates, rounding in r coefficients weighs more than in d responses."""
 
 
 def _zero(B: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,6 +143,27 @@ def test_factors_are_as_exact_as_the_product(
     lens.double(), branch.double()
     true = _outcome(lens, branch, Dense(weights.to(dtype=torch.float64).dense()), ways)
     for factored, dense, exact in zip(thin, plain, true, strict=True):
-        if exact.isfinite().all() and dense.isfinite().all():
+        if exact.isfinite().all() and dense.isfinite().all() and exact.any():
             off, allowed = (factored - exact).norm(), (dense - exact).norm()
-            assert off <= SLACK * allowed + 64 * ROUNDING * exact.norm(), (off, allowed, exact.norm())
+            assert off <= SLACK * allowed + 256 * ROUNDING * exact.norm(), (off, allowed, exact.norm())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("case", ["small aside of what dominates", "little about a large mean"])
+def test_deviations_do_not_cancel(case: str, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    U, V = torch.randn(48, 16, generator=generator), torch.randn(64, 16, generator=generator)
+    B, A = torch.randn(3, 64, 4, generator=generator), torch.randn(3, 4, 48, generator=generator)
+    if case == "small aside of what dominates":
+        weights = Factored(*_dominated(B, A))
+        U = _aside(U, weights, True)
+    else:
+        weights, U = Factored(*_nearly_constant(B, A)), 1 + 1e-3 * U
+    seen = Lens(weights.shape, "raw", True, True)(weights).first(U, V, True).double()
+    X, U, V = weights.to(dtype=torch.float64).dense(), U.double(), V.double()
+    exact = Plain(X / X.square().mean((1, 2), keepdim=True).sqrt()).first(U, V, True)
+    dense = Plain((X / X.square().mean((1, 2), keepdim=True).sqrt()).float()).first(
+        U.float(), V.float(), True
+    )
+    off, allowed = (seen - exact).norm(), (dense - exact).norm()
+    assert off <= 8 * allowed + 64 * ROUNDING * exact.norm(), (off, allowed, exact.norm())
