@@ -90,7 +90,8 @@ class Visit:
             tree=expert.tree,
             parent=expert.tree,
             how=How.RECOVERED,
-            evidence=(*self.placement.evidence, Evidence(Source.WEIGHTS, text, expert.tree)),
+            # In place of the last evidence, which says that nothing places it.
+            evidence=(*self.placement.evidence[:-1], Evidence(Source.WEIGHTS, text, expert.tree)),
             relation="adapter",
         )
         return replace(self, placement=placement, expert=expert, known=known)

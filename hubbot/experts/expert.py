@@ -146,9 +146,8 @@ class Expert:
 
     def _prediction(self, label: Label, probability: float) -> Prediction:
         limit = self.config.calibration.threshold
-        return Prediction(
-            label.name, round(probability, DECIMALS), limit is not None and probability >= limit
-        )
+        told = min(round(probability, DECIMALS), 1 - 10**-DECIMALS)  # nothing is as certain as that
+        return Prediction(label.name, told, limit is not None and probability >= limit)
 
     def _reading(self, tensors: Tensors, said: Said | Abstention) -> Reading:
         names = [_names(want, tensors) or () for want in self.config.wanted]

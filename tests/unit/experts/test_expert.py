@@ -140,7 +140,7 @@ def test_an_expert_reads_little_of_each_file() -> None:
     name = {tree: e.config.wanted[0].name for tree, e in EXPERTS.items()}
     shares = []
     for line in INDEX:
-        if line["root"]:
+        if line["root"] in name:
             file = MODELS / line["folder"] / "model.safetensors"
             header = read_header(file)
             layer = header.tensors[name[line["root"]]]
