@@ -65,7 +65,7 @@ def test_the_demo_tells_a_stranger_what_happened(newcomer):
         r"\d+ uploads were noticed and placed into \d+ trees",
         r"weights alone",
         r"\d+ tensors out of \d+",
-        r"kB out of [\d.]+ MB",
+        r"[kM]B out of [\d.]+ MB",
         r"\d+ got no answer, each for a reason",
         r"[1-9]\d* pull requests were opened",
         r"hubbot\.db",
