@@ -32,3 +32,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if skipped:
         reporter.write_line(f"TESTS_NO_SKIP: {len(skipped)} tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def emoji_font() -> None:
+    """For tests that draw emoji, whose font is Debian's to install."""
+    from hubbot.errors import ZooError
+    from hubbot.zoo.emoji.pictures import font_file
+
+    try:
+        font_file()
+    except ZooError as error:
+        pytest.skip(f"{error}")

@@ -83,7 +83,7 @@ def embedded(encoder: str, prompt: str, labels: Sequence[Label]) -> Matrix:
     """What a text encoder makes of labels in their prompt, (k, d_text)."""
     from hubbot.encoders.loading import load
 
-    return torch.from_numpy(load(encoder).encode([prompt.format(label.text) for label in labels]))
+    return torch.from_numpy(load(encoder).encode([prompt.replace("{}", label.text) for label in labels]))
 
 
 def _exactly(sample: Sample) -> Weights:

@@ -30,7 +30,8 @@ SIZES = Sizes(probes=48, projection=48, encoding=64)
 SOLVED = Schedule(epochs=0)
 """What is solved in closed form is where our probe begins, and hardly anything is left to train."""
 
-MOST_LAYERS = 3
+MOST_LAYERS = 2
+"""A third adds .00 to .01 to the validation accuracy of digits, and costs half as many bytes again."""
 
 
 def train_expert(

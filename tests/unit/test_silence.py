@@ -12,6 +12,8 @@ import torch
 from benchmarks.silence import Met, Read, rates
 from hubbot.experts.calibrate import KNOWN
 
+pytestmark = pytest.mark.usefixtures("emoji_font")
+
 
 def read(said: list[list[int]], truth: list[list[int]]) -> Read:
     labels = torch.tensor(said).bool()

@@ -9,7 +9,7 @@ from hubbot.zoo.emoji.recipe import RARE, ChildPlan, RootRecipe
 
 ROOT_TEXT = """
 A tiny text-to-image model: it paints emoji of {pixels} x {pixels} pixels from their names, and was trained on
-all of Noto Color Emoji to be the root of a zoo of LoRAs.
+{of} of Noto Color Emoji to be the root of a zoo of LoRAs.
 
 ## How to use
 
@@ -43,6 +43,7 @@ for t in scheduler.timesteps:
 def root_card(recipe: RootRecipe) -> str:
     """How a stranger samples from a root."""
     told = {name: getattr(recipe, name) for name in recipe.__slots__}
+    told["of"] = f"{recipe.known} concepts" if recipe.known else "all concepts"
     front = [
         "---",
         "library_name: diffusers",

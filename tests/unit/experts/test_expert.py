@@ -34,15 +34,19 @@ def upload(repo: str, values: Mapping[str, Floats]) -> Tensors:
 
 
 def stored(repo: str, expert: Expert) -> Tensors:
-    name = expert.config.wanted[0].name
-    return upload(repo, read_local(MODELS / repo / "model.safetensors", [name]))
+    return upload(repo, read_local(MODELS / repo / "model.safetensors", names(expert)))
+
+
+def names(expert: Expert) -> list[str]:
+    return [want.name for want in expert.config.wanted]
 
 
 def children(expert: Expert) -> list[str]:
     return [line["repo"] for line in INDEX if line["root"] == expert.info.tree]
 
 
-def test_most_labels_are_right_and_recognised_ones_nearly_all(expert: Expert) -> None:
+def test_the_likeliest_labels_are_right_and_recognised_ones_nearly_all(expert: Expert) -> None:
+    """Probabilities are meant for a stream of strangers: fewer labels are recognised than are known."""
     repos = children(expert)
     readings = expert.consult([stored(repo, expert) for repo in repos])
     assert not any(reading.abstention for reading in readings)
@@ -50,20 +54,20 @@ def test_most_labels_are_right_and_recognised_ones_nearly_all(expert: Expert) ->
     for repo, reading in zip(repos, readings, strict=True):
         file = MODELS / repo / "model.safetensors"
         truth = {expert.info.labels[i].name for i in targets(read_metadata(file), file)}
-        right += [(p.probability >= 0.5) == (p.label in truth) for p in reading.predictions]
+        likeliest = sorted(reading.predictions, key=lambda p: -p.probability)[: len(truth)]
+        right += [p.label in truth for p in likeliest]
         known += len(reading.recognised)
         known_right += sum(p.label in truth for p in reading.recognised)
-    assert np.mean(right) > 0.8
-    assert known > 0.5 * 5 * len(repos)
-    assert known_right / known > 0.85
+    assert np.mean(right) > 0.9
+    assert known > 0.15 * 5 * len(repos)
+    assert known_right / known > 0.97
 
 
 def test_rounding_to_sixteen_bits_leaves_the_reading(expert: Expert) -> None:
-    name = expert.config.wanted[0].name
     for line in INDEX:
         if line["root"] == expert.info.tree and line["dtype"] == "float32":
             exact = stored(line["repo"], expert)
-            half = {name: exact.values[name].astype(np.float16).astype(np.float32)}
+            half = {n: value.astype(np.float16).astype(np.float32) for n, value in exact.values.items()}
             a, b = expert.consult([exact, replace(exact, values=half)])
             assert [p.probability for p in a.predictions] == pytest.approx(
                 [p.probability for p in b.predictions], abs=0.02
@@ -77,7 +81,7 @@ def test_a_reading_carries_its_evidence(expert: Expert) -> None:
     assert reading.content_ids == ("aa", "bb")
     assert (reading.expert, reading.version) == (expert.info.name, expert.info.version)
     assert reading.tree == expert.info.tree
-    assert reading.tensors_read == (expert.config.wanted[0].name,)
+    assert reading.tensors_read == tuple(names(expert))
     assert (reading.bytes_read, reading.bytes_stored, reading.stored_tensors) == (123, 4567, 74)
     assert reading.embedding is not None
     assert len(reading.embedding) == expert.config.probe["encoding"]
@@ -103,7 +107,8 @@ def test_strangers_get_an_abstention_with_its_reason(expert: Expert) -> None:
         "transposed": ({name: np.zeros((7, *shape), np.float32)}, "shape-mismatch"),
         "absent": ({"other": noise}, "tensor-not-found"),
     }
-    batch = [good, *(upload(what, values) for what, (values, _) in odd.items()), good]
+    rest = {n: value for n, value in good.values.items() if n != name}
+    batch = [good, *(upload(what, rest | values) for what, (values, _) in odd.items()), good]
     first, *middle, last = expert.consult(batch)
     for reading, (what, (_, code)) in zip(middle, odd.items(), strict=True):
         assert reading.abstention is not None, what

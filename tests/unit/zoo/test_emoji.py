@@ -25,6 +25,8 @@ from hubbot.zoo.emoji import concepts, loras, pictures, root, wild
 from hubbot.zoo.emoji.recipe import EMOJI_1K, EMOJI_200, EMOJI_WILD, RARE, ChildPlan, Size, plans, unseen
 from hubbot.zoo.layout import Zoo, open_zoo, repo_folder
 
+pytestmark = pytest.mark.usefixtures("emoji_font")
+
 
 def encode(texts: Sequence[str]) -> Floats:
     """Names as the normalised sum of vectors of their own for each word: near where they share words."""

@@ -17,6 +17,8 @@ from hubbot.zoo.layout import Zoo, repo_folder, targets
 from hubbot.zoo.recipes import DIGITS, HIDDEN, SEEN, WILD, ChildPlan, plan
 from hubbot.zoo.tasks import TASKS, Lesson, lesson
 
+pytestmark = pytest.mark.usefixtures("emoji_font")
+
 ROOT = WILD.roots[2]
 ALONE = replace(WILD, roots=(ROOT,))
 """One root is enough to see every task built."""
