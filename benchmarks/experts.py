@@ -39,11 +39,11 @@ from hubbot.experts.baselines import BASELINES, dense_linear
 from hubbot.experts.matrices import Dense
 from hubbot.experts.probe import Sizes
 from hubbot.experts.train import Sample, Schedule, logits, train
-from hubbot.training.desk import one_thread
 from hubbot.training.experts import SOLVED, choose, fit
 from hubbot.training.trees import Tree, open_tree
 from hubbot.training.zoos import build_zoo
 from hubbot.zoo.recipes import named
+from hubbot.zoo.threads import one_thread
 
 RECIPE = "digits"
 CACHE = Path(".cache/benchmarks/experts")

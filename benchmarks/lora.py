@@ -33,7 +33,7 @@ from hubbot.experts.matrices import Dense, Factored, Matrices
 from hubbot.experts.probe import KINDS, Probe, Sizes
 from hubbot.experts.train import Sample, Schedule, train
 from hubbot.experts.views import View
-from hubbot.training.desk import one_thread
+from hubbot.zoo.threads import one_thread
 
 LAYER = "layer"
 LABELS = 50

@@ -39,13 +39,13 @@ from hubbot.experts.downstream import (
 from hubbot.experts.matrices import Dense, Weights
 from hubbot.experts.schema import Calibration
 from hubbot.experts.train import Sample, Trained, per_label_accuracy
-from hubbot.training.desk import one_thread
 from hubbot.training.experts import SOLVED, calibrated, choose, fit
 from hubbot.training.source import Source
 from hubbot.training.strangers import among
 from hubbot.training.trees import Tree, multi_hot, open_tree
 from hubbot.zoo.build import build
 from hubbot.zoo.recipes import DIGITS, HIDDEN, SEEN, WILD, ChildPlan, Recipe, plan
+from hubbot.zoo.threads import one_thread
 
 HALF_KNOWN = ("one-digit", "merge")
 """Strangers that did learn a digit or more by name, though not as the expert's own models do."""

@@ -36,8 +36,6 @@ VIEWS = ("raw", "mean", "standard")
 """Weights as they are (as in the papers); minus the tree's mean, in units of the tree's spread; the same
 with each model's spread made 1, so that how long it was trained matters less."""
 
-HEADS = ("labels", "text")
-
 
 @dataclass(frozen=True, slots=True)
 class Sizes:

@@ -18,11 +18,11 @@ from hubbot.experts.expert import Expert
 from hubbot.experts.matrices import Factored, Weights
 from hubbot.experts.train import Sample, accuracy, logits
 from hubbot.records import Label, RemoteFile, Tensors
-from hubbot.training.desk import one_thread
 from hubbot.training.source import Source
 from hubbot.training.trees import multi_hot, open_source
 from hubbot.weights import pairs
 from hubbot.weights.dtypes import Floats
+from hubbot.zoo.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ from hubbot.experts.probe import Sizes
 from hubbot.experts.schema import Calibration, Config
 from hubbot.experts.train import Schedule, Trained, logits, train
 from hubbot.records import ExpertInfo
-from hubbot.training.desk import one_thread, progress_bar
+from hubbot.training.desk import progress_bar
 from hubbot.training.evaluate import embedded, score_expert
 from hubbot.training.provenance import made_by
 from hubbot.training.source import Source
 from hubbot.training.strangers import among
 from hubbot.training.trees import open_source
+from hubbot.zoo.threads import one_thread
 
 ENCODER = "sentence:all-MiniLM-L6-v2"
 KIND = "treeprobe"

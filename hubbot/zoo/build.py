@@ -24,7 +24,6 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from hubbot.errors import ZooError
 from hubbot.zoo import digits
 from hubbot.zoo.layout import (
     TARGETS,
@@ -32,6 +31,7 @@ from hubbot.zoo.layout import (
     Zoo,
     ZooModel,
     card,
+    claim,
     in_order,
     repo_folder,
     sha256,
@@ -39,6 +39,7 @@ from hubbot.zoo.layout import (
 )
 from hubbot.zoo.recipes import BLOCK, DIGITS, ChildPlan, Recipe, RootRecipe, plan
 from hubbot.zoo.tasks import TASKS, Lesson, lesson
+from hubbot.zoo.threads import one_thread
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,9 +59,9 @@ def build(recipe: Recipe, size: str, folder: Path, advance: Advance = lambda *_:
         ZooError: the recipe has no such size, or the folder holds models of another recipe.
     """
     count, recipe = recipe.count(size), recipe.at(size)
-    _claim(folder, recipe)
+    claim(folder, recipe.hash)
     models: list[ZooModel] = []
-    with _one_thread():
+    with one_thread(), _quiet():
         for root in recipe.roots:
             models.append(_root(recipe, root, folder))
             advance(1, root.repo)
@@ -85,32 +86,19 @@ def _blocks(recipe: Recipe, root: RootRecipe, count: int) -> Iterator[list[Child
             yield [plan(recipe, root, i) for i in indices[first - begin :: turn]]
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Mark a folder as one recipe's, since models that are there are not made again."""
-    mark = folder / "recipe.txt"
-    folder.mkdir(parents=True, exist_ok=True)
-    if mark.exists() and mark.read_text(encoding="utf-8").strip() != recipe.hash:
-        hint = "build into another folder, or remove this one"
-        raise ZooError("the models here are of another recipe or pace", file=str(folder), hint=hint)
-    mark.write_text(recipe.hash + "\n", encoding="utf-8")
-
-
 def _line(folder: Path, repo: str, root: str | None, split: str, declared: bool) -> ZooModel:
     return ZooModel(repo, root, split, sha256(repo_folder(folder, repo) / WEIGHTS), declared)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in the same order on every run, and quiet about the many small files."""
+def _quiet() -> Iterator[None]:
+    """No bars of transformers' own about the many small files."""
     from transformers.utils import logging
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        torch.set_num_threads(before)
         logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 

@@ -24,6 +24,7 @@ from hubbot.zoo.emoji.cards import child_card, root_card
 from hubbot.zoo.emoji.concepts import Concept
 from hubbot.zoo.emoji.recipe import RARE, ChildPlan, EmojiRecipe, RootRecipe, Size, plans, unseen
 from hubbot.zoo.layout import TARGETS, Zoo, ZooModel, claim, in_order, repo_folder, sha256, write_index
+from hubbot.zoo.threads import one_thread
 
 if TYPE_CHECKING:
     from hubbot.records import Floats
@@ -67,24 +68,24 @@ def build(
     """
     of, recipe = recipe.size(size), recipe.at(size)
     claim(folder, recipe.hash)
-    torch.set_num_threads(1)  # sums in the same order on every run
-    world = known(recipe.root, see(recipe.root, encode))
-    chosen = choose(recipe, of, world)
-    _tell(folder, recipe, of, [world.concepts[i] for i in chosen])
-    model = _root(recipe.root, world, encode, folder)
-    advance(1, recipe.root.repo)
-    said = torch.as_tensor(encode([RARE]))[0]
-    made = plans(recipe, of)
-    lines = [_line(folder, recipe.root.repo, None, "root", True)]
-    for begin in range(0, len(made), BLOCK):
-        block = made[begin : begin + BLOCK]
-        _block(model, block, world, chosen, said, folder)
-        lines += [_line(folder, plan.repo, plan.root, plan.split, plan.declared) for plan in block]
-        # Now and then, and at the end: what there is can be used while the rest is being made.
-        if begin % (5 * BLOCK) == 0 or begin + BLOCK >= len(made):
-            zoo = Zoo(folder, recipe.name, recipe.hash, size, tuple(lines), ROOT_FILE, CHILD_FILE)
-            write_index(zoo)
-        advance(len(block), recipe.root.repo)
+    with one_thread():
+        world = known(recipe.root, see(recipe.root, encode))
+        chosen = choose(recipe, of, world)
+        _tell(folder, recipe, of, [world.concepts[i] for i in chosen])
+        model = _root(recipe.root, world, encode, folder)
+        advance(1, recipe.root.repo)
+        said = torch.as_tensor(encode([RARE]))[0]
+        made = plans(recipe, of)
+        lines = [_line(folder, recipe.root.repo, None, "root", True)]
+        for begin in range(0, len(made), BLOCK):
+            block = made[begin : begin + BLOCK]
+            _block(model, block, world, chosen, said, folder)
+            lines += [_line(folder, plan.repo, plan.root, plan.split, plan.declared) for plan in block]
+            # Now and then, and at the end: what there is can be used while the rest is being made.
+            if begin % (5 * BLOCK) == 0 or begin + BLOCK >= len(made):
+                zoo = Zoo(folder, recipe.name, recipe.hash, size, tuple(lines), ROOT_FILE, CHILD_FILE)
+                write_index(zoo)
+            advance(len(block), recipe.root.repo)
     return zoo
 
 
