@@ -36,7 +36,7 @@ from hubbot.experts.downstream import (
     reliability,
     strangeness,
 )
-from hubbot.experts.matrices import Dense, Weights
+from hubbot.experts.matrices import Dense, Weights, exactly
 from hubbot.experts.schema import Calibration
 from hubbot.experts.train import Sample, Trained, per_label_accuracy
 from hubbot.training.experts import SOLVED, calibrated, choose, fit
@@ -67,15 +67,15 @@ class Mind:
 
     @torch.no_grad()
     def encode(self, weights: Weights) -> Tensor:
-        return self.trained.probe.double().encode(_double(weights))
+        return self.trained.probe.double().encode(exactly(weights))
 
     @torch.no_grad()
     def read(self, weights: Weights) -> tuple[Tensor, Tensor]:
         """Probabilities (n, k), nothing where the expert abstains, and how familiar each model is (n,)."""
-        exact, made = _double(weights), self.calibration
+        exact, made = exactly(weights), self.calibration
         logits = self.trained.probe.double()(exact)
         far = distance(
-            self.geometry.features(exact[self.layers[0]].dense()),
+            self.geometry.features(exact[self.layers[0]]),
             torch.tensor(made.centre).double(),
             torch.tensor(made.precision).double(),
         )
@@ -454,10 +454,6 @@ def _moved(sample: Sample, tree: Tree, layers: Sequence[str]) -> Tensor:
     """How the same layers moved from the root, as directions. (n, values)"""
     parts = [(sample.weights[name].dense() - tree.origin[name]).flatten(1) for name in layers]
     return functional.normalize(torch.cat(parts, 1), dim=1)
-
-
-def _double(weights: Weights) -> Weights:
-    return {name: matrices.to(dtype=torch.float64) for name, matrices in weights.items()}
 
 
 # --- the report -------------------------------------------------------------------------------------

@@ -104,8 +104,8 @@ def write_expert(folder: Path, root: str = ROOT) -> Path:
 
 def _calibration(root: str) -> Calibration:
     everything = dict.fromkeys(range(len(CONCEPTS)), range(12))
-    learned = weights(everything, root).weights[WANTED[0].name].dense()
-    features = Geometry(torch.zeros(SHAPE), trained(root).probe.centre(WANTED[0].name)).features(learned)
+    learned = weights(everything, root).weights[WANTED[0].name]
+    features = Geometry(None, trained(root).probe.centre(WANTED[0].name)).features(learned)
     centre = features.mean(0)
     precision = torch.linalg.inv(torch.cov(features.T) + 1e-4 * torch.eye(2))
     far = 1.3 * float(distance(features, centre, precision).max())

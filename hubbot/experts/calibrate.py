@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hubbot.experts.matrices import Dense, Matrices, chunks
 from hubbot.experts.schema import FLOOR, Calibration
 
 PRECISION = 0.95
@@ -47,17 +48,25 @@ QUANTILE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where a tree's weights lie. Both (d_H, d_W): the root's matrix, and the mean of its children's."""
+    """Where a tree's weights lie. Both (d_H, d_W): the root's matrix, none for LoRAs, which start at nothing,
+    and the mean of its children's.
+    """
 
-    origin: Tensor
+    origin: Tensor | None
     mean: Tensor
 
-    def features(self, X: Tensor) -> Tensor:
-        """Log distance from the root, and cosine with the way that children went. (n, d_H, d_W) -> (n, 2)"""
-        moved = (X - self.origin).flatten(1)  # (n, d_H·d_W)
-        way = (self.mean - self.origin).flatten()
-        far = moved.norm(dim=1) / self.origin.norm().clamp_min(1e-12)
-        cosine = functional.cosine_similarity(moved, way[None], dim=1)
+    def features(self, matrices: Matrices) -> Tensor:
+        """Log distance from the root, and cosine with the way that children went. (n, 2)"""
+        return torch.cat([self._of(matrices.pick(part)) for part in chunks(len(matrices))])
+
+    def _of(self, matrices: Matrices) -> Tensor:
+        if self.origin is None:
+            moved, way, start = matrices, self.mean, self.mean.new_zeros(())
+        else:
+            moved, way, start = Dense(matrices.dense() - self.origin), self.mean - self.origin, self.origin
+        length = moved.norms()
+        far = length / start.norm().clamp_min(1e-12)
+        cosine = moved.along(way) / (length.clamp_min(1e-8) * way.norm().clamp_min(1e-8))
         return torch.stack([far.clamp_min(1e-9).log(), cosine], 1)
 
 

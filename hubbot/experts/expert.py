@@ -58,11 +58,11 @@ class Expert:
         except (KeyError, ValueError, RuntimeError) as error:
             raise ExpertError(f"its weights do not fit its config: {error}", file=info.folder) from error
 
-    def _origin(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def _origin(self, weights: Mapping[str, Tensor]) -> Tensor | None:
         want = self.config.wanted[0]
         shape = self.probe.shapes[want.name]
         if want.kind is Kind.LORA:
-            return torch.zeros(shape, dtype=torch.float64, device=self.device)
+            return None
         return weights[ORIGIN + want.name].reshape(shape).to(self.device, torch.float64)
 
     def consult(self, batch: Sequence[Tensors]) -> list[Reading]:
@@ -120,11 +120,10 @@ class Expert:
         probability = probabilities(calibration, logits, exclusive=self.vocabulary is not None)
         if self.vocabulary is not None:
             encoding = functional.normalize(encoding, dim=1)
-        X = weights[self.config.wanted[0].name].dense()
         far = distance(
-            self.geometry.features(X),
-            X.new_tensor(calibration.centre),
-            X.new_tensor(calibration.precision),
+            self.geometry.features(weights[self.config.wanted[0].name]),
+            encoding.new_tensor(calibration.centre),
+            encoding.new_tensor(calibration.precision),
         )
         said = zip(probability.tolist(), encoding.tolist(), far.tolist(), strict=True)
         return [self._judged(p, e, d) for p, e, d in said]

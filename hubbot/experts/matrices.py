@@ -43,6 +43,10 @@ class Matrices(ABC):
         """The inner product of every model with every other's, as vectors of d_H·d_W. (n, m)"""
 
     @abstractmethod
+    def norms(self) -> Tensor:
+        """The length of every model, as a vector of d_H·d_W. (n,)"""
+
+    @abstractmethod
     def along(self, way: Tensor) -> Tensor:
         """The inner product of every model with one matrix (d_H, d_W). (n,)"""
 
@@ -72,6 +76,10 @@ class Dense(Matrices):
         if isinstance(other, Factored):
             return other.inner(self).T
         return self.X.flatten(1) @ other.dense().flatten(1).T  # (n, m)
+
+    def norms(self) -> Tensor:
+        lengths: Tensor = torch.linalg.vector_norm(self.X, dim=(1, 2))
+        return lengths
 
     def along(self, way: Tensor) -> Tensor:
         return self.X.flatten(1) @ way.flatten()  # (n,)
@@ -112,6 +120,11 @@ class Factored(Matrices):
             return torch.cat([_inner(self.B[i], self.A[i], other) for i in range(len(self))])  # (n, m)
         return torch.stack([self.along(Y) for Y in other.dense()], 1)
 
+    def norms(self) -> Tensor:
+        K, M = (torch.linalg.qr(factor, mode="r").R for factor in (self.B, self.A.mT))  # (n, r, r)
+        lengths: Tensor = torch.linalg.vector_norm(K @ M.mT, dim=(1, 2))
+        return lengths
+
     def along(self, way: Tensor) -> Tensor:
         return ((self.B.mT @ way) * self.A).sum((1, 2))  # <B A, Y> = <A, Bᵀ Y>
 
@@ -133,6 +146,11 @@ Weights = Mapping[str, Matrices]
 def pick(weights: Weights, index: Tensor) -> Weights:
     """The same models of every layer."""
     return {name: matrices.pick(index) for name, matrices in weights.items()}
+
+
+def exactly(weights: Weights) -> Weights:
+    """The same in float64, as readings are computed."""
+    return {name: matrices.to(dtype=torch.float64) for name, matrices in weights.items()}
 
 
 def count(weights: Weights) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor as Matrix
 from hubbot.experts import artifact
 from hubbot.experts.baselines import BASELINES
 from hubbot.experts.expert import Expert
-from hubbot.experts.matrices import Factored, Weights
+from hubbot.experts.matrices import Factored, exactly
 from hubbot.experts.train import Sample, accuracy, logits
 from hubbot.records import Label, RemoteFile, Tensors
 from hubbot.training.source import Source
@@ -68,14 +68,14 @@ def _accuracy(expert: Expert, source: Source, sample: Sample, split: str) -> dic
     """Of labels, the mean per-label accuracy where yes and no are as likely; of texts, how often the right
     one is first, among those that training knew and among those that it did not."""
     calibration, config = expert.config.calibration, expert.config
-    said = logits(expert.probe, _exactly(sample), expert.vocabulary)
+    said = logits(expert.probe, exactly(sample.weights), expert.vocabulary)
     if expert.vocabulary is None:
         return {"accuracy": accuracy(said - calibration.even, sample.Y)}
     scores = {"accuracy": accuracy(said, sample.Y, expert.vocabulary)}
     if strange := source.unseen(split):
         texts = embedded(config.text_encoder, config.prompt, strange).double()
         other = source.sample(f"{split}-unseen", [want.name for want in config.wanted])
-        scores["zero_shot"] = accuracy(logits(expert.probe, _exactly(other), texts), other.Y, texts)
+        scores["zero_shot"] = accuracy(logits(expert.probe, exactly(other.weights), texts), other.Y, texts)
     return scores
 
 
@@ -84,10 +84,6 @@ def embedded(encoder: str, prompt: str, labels: Sequence[Label]) -> Matrix:
     from hubbot.encoders.loading import load
 
     return torch.from_numpy(load(encoder).encode([prompt.replace("{}", label.text) for label in labels]))
-
-
-def _exactly(sample: Sample) -> Weights:
-    return {name: matrices.to(dtype=torch.float64) for name, matrices in sample.weights.items()}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from hubbot.experts import artifact
 from hubbot.experts.calibrate import Geometry, calibrate
 from hubbot.experts.choose import choose_layers
-from hubbot.experts.matrices import Matrices, chunks
+from hubbot.experts.matrices import Matrices
 from hubbot.experts.probe import Sizes
 from hubbot.experts.schema import Calibration, Config
 from hubbot.experts.train import Schedule, Trained, logits, train
@@ -156,21 +156,14 @@ def calibrated(
     """From the calibration split, and from where the training models lie that are no strangers."""
     split, learned = (source.sample(split, layers) for split in ("calibration", "train"))
     layer = layers[0]
-    centre = trained.probe.centre(layer)
-    geometry = Geometry(source.origin.get(layer, torch.zeros_like(centre)), centre)
+    geometry = Geometry(source.origin.get(layer), trained.probe.centre(layer))
     return calibrate(
         logits(trained.probe, split.weights, texts),
         split.Y,
-        _features(geometry, learned.weights[layer].pick(torch.nonzero(learned.Y.sum(1))[:, 0])),
-        _features(geometry, split.weights[layer]),
+        geometry.features(learned.weights[layer].pick(torch.nonzero(learned.Y.sum(1))[:, 0])),
+        geometry.features(split.weights[layer]),
         exclusive=texts is not None,
     )
-
-
-def _features(geometry: Geometry, matrices: Matrices) -> Tensor:
-    """(n, 2), a few models at a time, since LoRAs are small only as long as they are factors."""
-    parts = chunks(len(matrices))
-    return torch.cat([geometry.features(matrices.pick(part).dense()) for part in parts])
 
 
 def _provenance(source: Source, swept: Mapping[str, Trained], how: Schedule) -> dict[str, object]:

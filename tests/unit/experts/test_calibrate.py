@@ -19,6 +19,7 @@ from hubbot.experts.calibrate import (
     probabilities,
     tempered,
 )
+from hubbot.experts.matrices import Dense
 from hubbot.experts.schema import FLOOR, Calibration
 
 
@@ -82,7 +83,7 @@ def test_only_weights_like_those_of_training_are_near() -> None:
     common = 0.1 * torch.randn(16, 16, generator=generator)
     children = root + common + 0.1 * torch.randn(80, 16, 16, generator=generator)
     geometry = Geometry(root, children[:60].mean(0))
-    features = geometry.features(children)
+    features = geometry.features(Dense(children))
     truth = torch.ones(20, 1)
     made = calibrate(torch.zeros(20, 1), truth, features[:60], features[60:])
     strangers = {
@@ -94,7 +95,7 @@ def test_only_weights_like_those_of_training_are_near() -> None:
     }
     for what, weights in strangers.items():
         far = distance(
-            geometry.features(weights[None]), torch.tensor(made.centre), torch.tensor(made.precision)
+            geometry.features(Dense(weights[None])), torch.tensor(made.centre), torch.tensor(made.precision)
         )
         assert float(far) > made.distance, what
 
