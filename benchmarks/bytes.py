@@ -14,7 +14,6 @@ a few epochs only; that changes no byte. The LoRAs are read, and no more.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import math
@@ -28,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.report import Row, as_json, machine, table, told, verdict, write
+from benchmarks.report import Row, arguments, machine, publish, table, told, verdict
 from hubbot.experts.train import Schedule
 from hubbot.hub.client import Hub
 from hubbot.localhub.repos import Repos
@@ -63,21 +62,15 @@ class Cost:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bytes", description=__doc__)
+    parser = arguments("bytes", __doc__, "a few models, nothing written")
     parser.add_argument("--models", type=int, default=100, help="models of each layout")
-    parser.add_argument("--smoke", action="store_true", help="a few models, nothing written")
-    parser.add_argument("--json", action="store_true", help="the rows as the last line")
     given = parser.parse_args()
     count = 20 if given.smoke else given.models
     torch.set_num_threads(1)
     costs = [measure(SUPVIT, count)] + ([] if given.smoke else [measure(SD, count)])
     rows = [row for cost in costs for row in judge(cost)]
     text = report(costs, rows)
-    print(text)
-    if not given.smoke:
-        write("bytes", rows, text)
-    if given.json:
-        print(as_json(rows))
+    publish("bytes", rows, text, given)
 
 
 def measure(recipe: FarRecipe, count: int) -> Cost:

@@ -20,7 +20,6 @@ an interrupted run goes on where it stopped. `--root` measures a single root, so
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import tempfile
@@ -34,7 +33,7 @@ import torch
 from torch import Tensor
 
 import hubbot.experts
-from benchmarks.report import Row, as_json, at_least, machine, table, told, verdict, write
+from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
 from hubbot.experts.baselines import BASELINES, dense_linear
 from hubbot.experts.matrices import Dense
 from hubbot.experts.probe import Sizes
@@ -100,9 +99,7 @@ TWINS = ("digits-zoo/vit-a", "digits-zoo/vit-b")
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.experts", description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="the smallest zoo, nothing kept or written")
-    parser.add_argument("--json", action="store_true", help="the rows as the last line")
+    parser = arguments("experts", __doc__, "the smallest zoo, nothing kept or written")
     parser.add_argument("--root", help="measure this root alone, and write no report")
     parser.add_argument("--seeds", type=int, default=5, help="how often each probe is trained")
     parser.add_argument("--zoo", type=Path, default=Path("zoos") / RECIPE, help="where the zoo is, or goes")
@@ -121,11 +118,7 @@ def main() -> None:
         claim = bench.claim()
     rows = [*judge(found), *judge_claim(claim)]
     text = report(found, claim, rows, bench)
-    print(text)
-    if not given.smoke:
-        write("experts", rows, text)
-    if given.json:
-        print(as_json(rows))
+    publish("experts", rows, text, given)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ sides taking turns. `--smoke` does all of it at a tenth of the sizes; its number
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.report import Row, as_json, machine, table, told, verdict, write
+from benchmarks.report import Row, arguments, machine, publish, table, told, verdict
 from hubbot.experts.heads import Head
 from hubbot.experts.matrices import Dense, Factored, Matrices
 from hubbot.experts.probe import KINDS, Probe, Sizes
@@ -59,19 +58,13 @@ SMOKE = Scale(width=96, rank=4, probes=12, encoding=32, batch=16, models=300, re
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lora", description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="a tenth of the sizes, nothing written")
-    parser.add_argument("--json", action="store_true", help="the rows as the last line")
+    parser = arguments("lora", __doc__, "a tenth of the sizes, nothing written")
     given = parser.parse_args()
     scale = SMOKE if given.smoke else Scale()
     with one_thread():
         rows = [*steps(scale), *expert(scale)]
     text = report(scale, rows)
-    print(text)
-    if not given.smoke:
-        write("lora", rows, text)
-    if given.json:
-        print(as_json(rows))
+    publish("lora", rows, text, given)
 
 
 # --- one step -----------------------------------------------------------------------------------

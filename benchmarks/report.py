@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -56,8 +57,24 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
-def write(name: str, rows: Sequence[Row], text: str) -> None:
-    """Write docs/results/NAME.md and NAME.json."""
+def arguments(name: str, about: str | None, smoke: str) -> argparse.ArgumentParser:
+    """The command line that all have; smoke: what is done in a hurry to see that it runs."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
+    parser.add_argument("--smoke", action="store_true", help=smoke)
+    parser.add_argument("--json", action="store_true", help="the rows as the last line")
+    return parser
+
+
+def publish(name: str, rows: Sequence[Row], text: str, given: argparse.Namespace) -> None:
+    """Print a report; but for the smoke test write docs/results/NAME.md and NAME.json."""
+    print(text)
+    if not given.smoke:
+        _write(name, rows, text)
+    if given.json:
+        print(as_json(rows))
+
+
+def _write(name: str, rows: Sequence[Row], text: str) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text.rstrip() + "\n", encoding="utf-8")
     (RESULTS / f"{name}.json").write_text(as_json(rows) + "\n", encoding="utf-8")

@@ -16,7 +16,6 @@ Letters: n models, s strangers, k labels.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.report import RESULTS, Row, as_json, at_least, machine, table, told, verdict, write
+from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict
 from hubbot.experts.calibrate import KNOWN, Geometry, distance, probabilities
 from hubbot.experts.downstream import (
     auroc,
@@ -126,9 +125,7 @@ class Met:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.silence", description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="one root, the smallest zoos, nothing written")
-    parser.add_argument("--json", action="store_true", help="the rows as the last line")
+    parser = arguments("silence", __doc__, "one root, the smallest zoos, nothing written")
     parser.add_argument("--size", default="bench", help="of the zoo of strangers")
     parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
     given = parser.parse_args()
@@ -139,10 +136,7 @@ def main() -> None:
             rows, text = measure(Path(scratch), tame, wild, ("tiny", "tiny"), None)
         else:
             rows, text = measure(given.zoos, DIGITS, WILD, ("bench", given.size), RESULTS)
-            write("silence", rows, text)
-    print(text)
-    if given.json:
-        print(as_json(rows))
+    publish("silence", rows, text, given)
 
 
 def measure(

@@ -66,9 +66,7 @@ def train(
         list[str] | None, typer.Option(help="The tree's root; again for equivalent ones.")
     ] = None,
     subset: Annotated[str, typer.Option(help="Of a far zoo, e.g. SupViT.")] = "",
-    layer: Annotated[
-        list[str] | None, typer.Option(help="What to read; the best of several is kept.")
-    ] = None,
+    layer: Annotated[list[str] | None, typer.Option(help="A layer to choose from; again for more.")] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Read all layers, most of each far file.")] = False,
     strangers: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="A zoo of what to be silent with.")

@@ -18,6 +18,7 @@ from hubbot.errors import ExpertError, UsageError, ZooError
 from hubbot.experts.matrices import Factored
 from hubbot.experts.train import Sample
 from hubbot.records import Kind, Label, Wanted
+from hubbot.training.once import Once
 from hubbot.trees.fingerprint import choose, take
 from hubbot.weights import pairs
 from hubbot.weights.dtypes import Floats
@@ -110,13 +111,9 @@ class AdapterTree:
 
         What was trained on a style or a texture has no concept, and a row of zeros.
         """
-        models = self.zoo.children(self.root.repo, split)
-        if not models:
-            where = str(self.zoo.folder)
-            raise ExpertError(f"{self.root.repo} has no models in the split {split}", file=where)
         columns = self.unseen(split.removesuffix(UNSEEN)) if split.endswith(UNSEEN) else self.labels
         place = {label.name: column for column, label in enumerate(columns)}
-        read = [self._read(model) for model in models]
+        read = self._splits[split]
         truth = torch.zeros(len(read), len(columns))  # (n, k)
         for row, (concept, _) in zip(truth, read, strict=True):
             if concept:
@@ -125,6 +122,18 @@ class AdapterTree:
             layer: Factored.of([self._factors(layer, values) for _, values in read]) for layer in layers
         }
         return Sample(weights, truth)
+
+    @cached_property
+    def _splits(self) -> Mapping[str, Sequence[tuple[str, Mapping[str, Floats]]]]:
+        """By split, what `_read` says of its models: a LoRA is small, and all its layers are read at once."""
+        return Once(self._read_all)
+
+    def _read_all(self, split: str) -> Sequence[tuple[str, Mapping[str, Floats]]]:
+        models = self.zoo.children(self.root.repo, split)
+        if not models:
+            where = str(self.zoo.folder)
+            raise ExpertError(f"{self.root.repo} has no models in the split {split}", file=where)
+        return [self._read(model) for model in models]
 
     def _read(self, model: ZooModel) -> tuple[str, Mapping[str, Floats]]:
         """The concept, if it has one, and the weights of a child."""

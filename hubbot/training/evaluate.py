@@ -30,9 +30,10 @@ class Evaluation:
     """What an expert scores, and what simpler methods do on the same models.
 
     Args:
-        scores: `accuracy`, of labels the mean per-label one at probability 0.5, of texts the share of models
-            whose concept comes first; `zero_shot`, the same among concepts that training has not met;
-            `precision` and `coverage` of recognised labels; `abstained`, the share without a reading.
+        scores: `accuracy`, of labels the mean per-label one where yes and no are as likely, of texts the
+            share of models whose concept comes first; `zero_shot`, the same among concepts that training has
+            not met; `precision` and `coverage` of recognised labels; `abstained`, the share without a
+            reading.
         baselines: the accuracy of each baseline, on the layer that validation likes best for it.
     """
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hubbot.experts import artifact
 from hubbot.experts.calibrate import Geometry, calibrate
-from hubbot.experts.choose import choose_layers
+from hubbot.experts.choose import DIRECTIONS, choose_layers
 from hubbot.experts.matrices import Matrices
 from hubbot.experts.probe import Sizes
 from hubbot.experts.schema import Calibration, Config
@@ -27,7 +27,7 @@ from hubbot.zoo.threads import one_thread
 
 ENCODER = "sentence:all-MiniLM-L6-v2"
 KIND = "treeprobe"
-SIZES = Sizes(probes=48, projection=48, encoding=64)
+SIZES = Sizes(probes=DIRECTIONS, projection=DIRECTIONS, encoding=64)
 SOLVED = Schedule(epochs=0)
 """What is solved in closed form is where our probe begins, and hardly anything is left to train."""
 
@@ -53,7 +53,7 @@ def train_expert(
         zoo: the zoo's folder.
         root: the tree's root, e.g. `digits-zoo/vit-a`.
         out: the expert's folder.
-        layers: to choose from on validation; none: all that a probe may read.
+        layers: to choose from; none: all that a probe may read.
         strangers: a zoo of models of the same tree that learned something else, to be silent with.
         name: the expert's; made of the root's by default.
         seed: of the schedule, where `how` is not given.

@@ -32,7 +32,7 @@ class Order:
 
     Args:
         zoo: `hf:OWNER/NAME`, or the path of a table of repos.
-        layers: to choose from on validation; none: all that a probe may read, which is most of each file.
+        layers: to choose from; none: all that a probe may read, which is most of each file.
         roots: equivalent roots; by default the one that most models name.
         prompt: how a text encoder is asked, for a text head; empty: labels.
         most: models of each split at most, to try layers on; 0: all.

@@ -12,7 +12,7 @@ from hubbot.experts import schema
 
 @dataclass(frozen=True, slots=True)
 class LayerScore:
-    """One layer on the validation split; `chosen` is the expert's, the one with the smallest loss."""
+    """What one layer says alone on the validation split; `chosen` are those that the expert reads."""
 
     layer: str
     loss: float
@@ -21,7 +21,7 @@ class LayerScore:
 
 
 def layer_scores(folder: Path) -> list[LayerScore]:
-    """The layers that an expert was chosen from, in the order of the model.
+    """The layers that an expert's were chosen from, in the order of the model.
 
     Raises:
         ExpertError: the folder holds no expert.

@@ -21,12 +21,12 @@ from hubbot.experts.probe import matrix_shape
 from hubbot.experts.train import Sample
 from hubbot.records import Label, Wanted
 from hubbot.training.adapters import CONCEPTS, AdapterTree
+from hubbot.training.once import Once
 from hubbot.training.source import Source
 from hubbot.trees.fingerprint import choose, take
 from hubbot.weights.dtypes import Floats
 from hubbot.weights.local import read_local, read_metadata
 from hubbot.zoo.layout import Zoo, ZooModel, open_zoo, targets
-from hubbot.zoo.recipes import SPLITS
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGIT_LABELS = tuple(Label(word, f"a handwritten digit {word}", f"digit-{word}") for word in WORDS)
@@ -92,7 +92,7 @@ class Tree:
         return {"zoo": zoo}
 
     def sample(self, split: str, layers: Sequence[str]) -> Sample:
-        read = self.splits[split] if split in self.splits else self._read(split)
+        read = self._splits[split]
         weights = {name: read[name].weights[name] for name in layers}
         return Sample(weights, next(iter(read.values())).Y)
 
@@ -107,9 +107,9 @@ class Tree:
         return read_local(self.zoo.weights(self.root))
 
     @cached_property
-    def splits(self) -> Mapping[str, Mapping[str, Sample]]:
+    def _splits(self) -> Mapping[str, Mapping[str, Sample]]:
         """By split and layer, weights and truth."""
-        return {split: self._read(split) for split in SPLITS}
+        return Once(self._read)
 
     def _read(self, split: str) -> Mapping[str, Sample]:
         files = [self.zoo.weights(model) for model in self.zoo.children(self.root.repo, split)]
