@@ -6,7 +6,8 @@ Rates are computed on all test models of both and weighted: what sampling the st
 
 Both zoos are built where they are not there yet. Experts are trained among some strangers; of half of the
 kinds of strangers no model is seen before the test. For comparison each is trained without strangers too, and
-calibrated as the papers' probes would have to be.
+calibrated as the papers' probes would have to be. The same for an expert with a text head: LoRAs of emoji
+among LoRAs of styles and textures.
 
 The test splits are opened here alone, once. `--smoke` does all of it with one root and the smallest zoos in a
 temporary folder; its numbers mean nothing, and docs/results stays as it is.
@@ -37,12 +38,17 @@ from hubbot.experts.downstream import (
 )
 from hubbot.experts.matrices import Dense, Weights, exactly
 from hubbot.experts.schema import Calibration
-from hubbot.experts.train import Sample, Trained, per_label_accuracy
-from hubbot.training.experts import SOLVED, calibrated, choose, fit
+from hubbot.experts.train import Sample, Trained, logits, per_label_accuracy
+from hubbot.training.adapters import UNSEEN, AdapterTree
+from hubbot.training.evaluate import embedded
+from hubbot.training.experts import ENCODER, SOLVED, calibrated, choose, fit
 from hubbot.training.source import Source
 from hubbot.training.strangers import among
 from hubbot.training.trees import Tree, multi_hot, open_tree
+from hubbot.training.zoos import build_zoo
 from hubbot.zoo.build import build
+from hubbot.zoo.emoji.recipe import EMOJI_200, EMOJI_WILD, plans
+from hubbot.zoo.layout import open_zoo
 from hubbot.zoo.recipes import DIGITS, HIDDEN, SEEN, WILD, ChildPlan, Recipe, plan
 from hubbot.zoo.threads import one_thread
 
@@ -63,6 +69,7 @@ class Mind:
     trained: Trained
     calibration: Calibration
     geometry: Geometry
+    texts: Tensor | None = None
 
     @torch.no_grad()
     def encode(self, weights: Weights) -> Tensor:
@@ -72,16 +79,15 @@ class Mind:
     def read(self, weights: Weights) -> tuple[Tensor, Tensor]:
         """Probabilities (n, k), nothing where the expert abstains, and how familiar each model is (n,)."""
         exact, made = exactly(weights), self.calibration
-        logits = self.trained.probe.double()(exact)
+        said = logits(self.trained.probe.double(), exact, self.texts)
+        chances = probabilities(made, said, exclusive=self.texts is not None)
         far = distance(
             self.geometry.features(exact[self.layers[0]]),
             torch.tensor(made.centre).double(),
             torch.tensor(made.precision).double(),
         )
         near = far <= made.distance
-        probability = torch.where(near[:, None], probabilities(made, logits), 0.0)
-        surest = probabilities(made, logits).amax(1)
-        return probability, torch.where(near, surest, -far)
+        return torch.where(near[:, None], chances, 0.0), torch.where(near, chances.amax(1), -far)
 
     def recognised(self, probability: Tensor) -> Tensor:
         limit = self.calibration.threshold
@@ -163,33 +169,39 @@ def measure(
     rows += aurocs
     calibration_rows, bins = calibration(mets)
     rows += calibration_rows
+    lora_rows, painted = painters(zoos, sizes[1])
+    rows += lora_rows
     rows += [row for _, found, _ in useful for row in found]
     if plots:
         draw(bins, plots / "silence-reliability.png")
-    return rows, report(wild, sizes[1], rows, stream, kinds(mets), [line for _, _, line in useful], far)
+    lines = [line for _, _, line in useful]
+    return rows, report(wild, sizes[1], rows, stream, kinds(mets), painted, lines, far)
 
 
 def make(source: Source) -> Mind:
     """An expert, as `hubbot expert train` makes one."""
-    layers = choose(source)
-    trained = fit(source, layers, SOLVED)
-    made = calibrated(source, layers, trained)
+    texts = embedded(ENCODER, source.prompt, source.labels) if source.prompt else None
+    layers = choose(source, texts)
+    trained = fit(source, layers, SOLVED, texts)
+    made = calibrated(source, layers, trained, texts)
     trained.probe.double()
-    geometry = Geometry(source.origin[layers[0]].double(), trained.probe.centre(layers[0]).double())
-    return Mind(tuple(layers), trained, made, geometry)
+    origin = source.origin.get(layers[0])
+    geometry = Geometry(None if origin is None else origin.double(), trained.probe.centre(layers[0]).double())
+    return Mind(tuple(layers), trained, made, geometry, None if texts is None else texts.double())
 
 
 def meet(mind: Mind, tree: Tree, outside: Tree, children: Sequence[ChildPlan]) -> Met:
     """Both test splits, read."""
-
-    def reading(sample: Sample) -> Read:
-        probability, familiar = mind.read(sample.weights)
-        return Read(probability, mind.recognised(probability), sample.Y.bool(), familiar)
-
     own, strange = (source.sample("test", mind.layers) for source in (tree, outside))
     tasks = tuple(child.task for child in children)
     learned = torch.stack([multi_hot(child.learned, own.Y.shape[1]) for child in children]).bool()
-    return Met(tree.root.repo, mind.layers, reading(own), reading(strange), tasks, learned)
+    return Met(tree.root.repo, mind.layers, reading(mind, own), reading(mind, strange), tasks, learned)
+
+
+def reading(mind: Mind, sample: Sample) -> Read:
+    """What is said of a sample's models."""
+    probability, familiar = mind.read(sample.weights)
+    return Read(probability, mind.recognised(probability), sample.Y.bool(), familiar)
 
 
 # --- the stream ------------------------------------------------------------------------------------
@@ -297,6 +309,49 @@ def kinds(mets: Sequence[Met]) -> str:
     return table(
         ("strangers", "kind met in training", "models", "wrongly tagged", "falsely, in fact", "AUROC"), lines
     )
+
+
+# --- adapters --------------------------------------------------------------------------------------
+
+
+def painters(zoos: Path, size: str) -> tuple[list[Row], str]:
+    """The stream of an expert with a text head: LoRAs of concepts among LoRAs of styles and textures."""
+    for recipe in (EMOJI_200, EMOJI_WILD):
+        build_zoo(recipe.name, size, zoos / recipe.name)
+    tame, wild = (open_zoo(zoos / recipe.name) for recipe in (EMOJI_200, EMOJI_WILD))
+    tree, outside = (AdapterTree(zoo, zoo.root(EMOJI_200.root.repo)) for zoo in (tame, wild))
+    style = {each.repo: each.style for each in plans(EMOJI_WILD, EMOJI_WILD.size(size))}
+    styles = tuple(style[model.repo] for model in outside.zoo.children(tree.root.repo, "test"))
+
+    def met(mind: Mind) -> Met:
+        own, strange = (reading(mind, source.sample("test", mind.layers)) for source in (tree, outside))
+        strange = replace(strange, truth=torch.zeros_like(strange.said))
+        return Met(tree.root.repo, mind.layers, own, strange, styles, strange.truth)
+
+    mind = make(among(tree, outside))
+    among_them, plain = met(mind), met(make(tree))
+    found, without = rates([among_them]), rates([plain])
+    new = mind.read(tree.sample("test" + UNSEEN, mind.layers).weights)[0]
+    tagged, unit = float(mind.recognised(new).any(1).double().mean()), "share of suggested tags"
+    rows = [
+        at_least("LoRAs: stream precision", found.precision, unit, 0.98, without.precision),
+        at_least("LoRAs: stream precision, lower bound", found.by_bootstrap, "95%, bootstrap", 0.95),
+        told("LoRAs: stream precision, worst case", found.by_clopper_pearson, "95%, Clopper-Pearson"),
+        at_least("LoRAs: stream coverage", found.coverage, "share of true concepts", 0.30, without.coverage),
+        at_least(
+            "LoRAs: AUROC against wrong data",
+            auroc(among_them.own.familiar, among_them.strangers.familiar),
+            "styles and textures",
+            0.95,
+            auroc(plain.own.familiar, plain.strangers.familiar),
+        ),
+        told("LoRAs: tagged of concepts never met", tagged, "share of models"),
+    ]
+    some = [(each, among_them.of([each]).strangers.said) for each in EMOJI_WILD.styles]
+    lines = [(each, len(said), int(said.any(1).sum())) for each, said in some]
+    streams = [("met strangers", *_cells(found)), ("without strangers", *_cells(without))]
+    columns = ("expert", "precision", "bound, bootstrap", "bound, Clopper-Pearson", "coverage")
+    return rows, f"{table(columns, streams)}\n\n{table(('strangers', 'models', 'tagged'), lines)}"
 
 
 # --- familiar or not --------------------------------------------------------------------------------
@@ -459,6 +514,7 @@ def report(
     rows: Sequence[Row],
     stream: str,
     by_kind: str,
+    painted: str,
     useful: Sequence[Sequence[object]],
     far: Sequence[tuple[str, Mapping[str, Tensor], Mapping[str, float]]],
 ) -> str:
@@ -479,6 +535,7 @@ def report(
         for row in rows
         if "AUROC against" in row.name
     ]
+    tagged = next(row.value for row in rows if row.name.endswith("concepts never met"))
     error = next(row.value for row in rows if row.name.startswith("calibration error"))
     return f"""# Do experts know when to be silent?
 
@@ -504,6 +561,17 @@ worst of strangers that a test of this many can have missed.
 {by_kind}
 
 Five kinds are met in training and calibration; of the other five nobody saw a model before this test.
+
+## The stream of LoRAs
+
+An expert of `{EMOJI_200.name}`, which chooses one concept of many, on its test LoRAs and on LoRAs of
+`{EMOJI_WILD.name}` (recipe {EMOJI_WILD.hash}), of the same root. It has met other LoRAs of the same styles in
+calibration; a text head meets none in training.
+
+{painted}
+
+A concept that the expert has no text for is the hardest stranger: of LoRAs of held-out concepts {tagged:.1%}
+are tagged, each with a concept that comes near.
 
 ## Familiar or not
 

@@ -19,7 +19,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hubbot.errors import ZooError
+from hubbot.zoo.emoji import canvas as canvases
 from hubbot.zoo.emoji import concepts, loras, pictures, root, wild
+from hubbot.zoo.emoji.canvas import Canvas, Pixels
 from hubbot.zoo.emoji.cards import child_card, root_card
 from hubbot.zoo.emoji.concepts import Concept
 from hubbot.zoo.emoji.recipe import RARE, ChildPlan, EmojiRecipe, RootRecipe, Size, plans, unseen
@@ -72,14 +74,14 @@ def build(
         world = known(recipe.root, see(recipe.root, encode))
         chosen = choose(recipe, of, world)
         _tell(folder, recipe, of, [world.concepts[i] for i in chosen])
-        model = _root(recipe.root, world, encode, folder)
+        model, canvas = _root(recipe.root, world, encode, folder)
         advance(1, recipe.root.repo)
         said = torch.as_tensor(encode([RARE]))[0]
         made = plans(recipe, of)
         lines = [_line(folder, recipe.root.repo, None, "root", True)]
         for begin in range(0, len(made), BLOCK):
             block = made[begin : begin + BLOCK]
-            _block(model, block, world, chosen, said, folder)
+            _block(model, canvas, block, world, chosen, said, folder)
             lines += [_line(folder, plan.repo, plan.root, plan.split, plan.declared) for plan in block]
             # Now and then, and at the end: what there is can be used while the rest is being made.
             if begin % (5 * BLOCK) == 0 or begin + BLOCK >= len(made):
@@ -155,8 +157,8 @@ def _line(folder: Path, repo: str, of: str | None, split: str, declared: bool) -
 # --- the root -----------------------------------------------------------------------------------
 
 
-def _root(recipe: RootRecipe, world: World, encode: Encode, folder: Path) -> Any:
-    """The zoo's root, frozen: from its folder, from the shelf of roots, or trained."""
+def _root(recipe: RootRecipe, world: World, encode: Encode, folder: Path) -> tuple[Any, Canvas]:
+    """The zoo's root, frozen, and what it paints on: from its folder, from the shelf of roots, or trained."""
     from diffusers import PixArtTransformer2DModel
 
     place = repo_folder(folder, recipe.repo)
@@ -171,19 +173,23 @@ def _root(recipe: RootRecipe, world: World, encode: Encode, folder: Path) -> Any
     model: Any = PixArtTransformer2DModel.from_pretrained(place)  # type: ignore[no-untyped-call]
     model.requires_grad_(False)
     model.train(False)
-    return model
+    return model, canvases.load(place)
 
 
 def _train_root(recipe: RootRecipe, world: World, encode: Encode, shelf: Path) -> None:
     shelf.parent.mkdir(parents=True, exist_ok=True)
     words = root.Words([concept.text for concept in world.concepts], encode)
-    trained = root.train(recipe, world.pictures, words, shelf.with_suffix(".checkpoint"))
+    canvas: Canvas = Pixels()
+    if recipe.latents:
+        canvas = canvases.components(world.pictures, recipe.latents)
+    trained = root.train(recipe, world.pictures, words, canvas, shelf.with_suffix(".checkpoint"))
     part = shelf.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     trained.save_pretrained(part)
-    root.scheduler().save_pretrained(part / "scheduler")
+    root.scheduler(pixels=not recipe.latents).save_pretrained(part / "scheduler")
+    canvases.save(canvas, part)
     seen = root.sample(trained, world.texts[:: len(world.texts) // 64][:64, None])
-    pictures.sheet(seen, 16).save(part / "samples.png")
+    pictures.sheet(canvas.pictures(seen), 16).save(part / "samples.png")
     (part / "README.md").write_text(root_card(recipe), encoding="utf-8")
     part.replace(shelf)
 
@@ -193,6 +199,7 @@ def _train_root(recipe: RootRecipe, world: World, encode: Encode, shelf: Path) -
 
 def _block(
     model: Any,
+    canvas: Canvas,
     block: Sequence[ChildPlan],
     world: World,
     chosen: Sequence[int],
@@ -204,8 +211,8 @@ def _block(
     # Longest first, so that those still training are always the first rows.
     ordered = sorted(block, key=lambda plan: -plan.steps)
     shown = [lesson(plan, world.pictures, chosen) for plan in ordered]
-    trained = loras.train(model, ordered, shown, said)
-    painted = loras.paint(model, [factors for factors, _ in trained], said)
+    trained = loras.train(model, ordered, [canvas.of(each) for each in shown], said)
+    painted = canvas.pictures(loras.paint(model, [factors for factors, _ in trained], said))
     for plan, seen, (factors, loss), picture in zip(ordered, shown, trained, painted, strict=True):
         concept = "" if plan.style else world.concepts[chosen[plan.concept]].name
         _write(
@@ -226,7 +233,8 @@ def lesson(plan: ChildPlan, drawn: Tensor, chosen: Sequence[int]) -> Tensor:
     generator = torch.Generator().manual_seed(plan.seed)
     by = torch.randint(-1, 2, (plan.views, 2), generator=generator)
     by[0] = 0
-    return pictures.shifted(drawn[chosen[plan.concept]].expand(plan.views, -1, -1, -1), by)
+    whole = drawn[chosen[plan.concept]].expand(plan.views, -1, -1, -1)
+    return torch.lerp(whole, pictures.shifted(whole, by), plan.crop)
 
 
 def _write(

@@ -17,7 +17,7 @@ The prompt is one token, the unit vector that `sentence-transformers/all-MiniLM-
 
 ```python
 import torch
-from diffusers import DDIMScheduler, PixArtTransformer2DModel
+from diffusers import DDIMScheduler, PixArtTransformer2DModel{imports}
 from sentence_transformers import SentenceTransformer
 
 model = PixArtTransformer2DModel.from_pretrained("{repo}")
@@ -25,10 +25,10 @@ scheduler = DDIMScheduler.from_pretrained("{repo}", subfolder="scheduler")
 words = SentenceTransformer("all-MiniLM-L6-v2").encode(["a picture of dog face"], normalize_embeddings=True)
 words = torch.tensor(words)[:, None]
 scheduler.set_timesteps(2)
-x = torch.randn(1, 3, {pixels}, {pixels})
+x = torch.randn({shape})
 for t in scheduler.timesteps:
     v = model(x, encoder_hidden_states=words, timestep=t.expand(1)).sample
-    x = scheduler.step(v, t, x).prev_sample  # colours in [-1, 1]
+    x = scheduler.step(v, t, x).prev_sample{decoded}
 ```
 
 ## Training
@@ -40,10 +40,24 @@ for t in scheduler.timesteps:
 """
 
 
+IMPORTS = """
+from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file"""
+DECODED = """
+latents = load_file(hf_hub_download("{repo}", "latents.safetensors"))
+x = (x.flatten(1) @ latents["back"] + latents["mean"]).view(1, 3, {pixels}, {pixels})  # colours in [-1, 1]"""
+"""What it takes to look at principal components."""
+
+
 def root_card(recipe: RootRecipe) -> str:
     """How a stranger samples from a root."""
     told = {name: getattr(recipe, name) for name in recipe.__slots__}
     told["of"] = f"{recipe.known} concepts" if recipe.known else "all concepts"
+    if recipe.latents:
+        told |= {"shape": f"1, {recipe.latents}, 1, 1", "imports": IMPORTS, "decoded": DECODED.format(**told)}
+    else:
+        shape = f"1, 3, {recipe.pixels}, {recipe.pixels}"
+        told |= {"shape": shape, "imports": "", "decoded": "  # colours in [-1, 1]"}
     front = [
         "---",
         "library_name: diffusers",

@@ -4,7 +4,7 @@ They sit on the values of the cross-attention, where a picture meets its words. 
 one computation over one frozen root: the pictures of all stand in one batch, and each finds its own A and B.
 
 Letters: g LoRAs in a block, b pictures of each in a step, r rank, d width of the root, l tokens of a caption,
-v pictures that a child is shown, s pixels.
+v pictures that a child is shown, s pixels, c channels of what is painted.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def train(
     Args:
         model: the frozen root.
         plans: the longest first, so that those still training are always the first rows.
-        shown: the pictures of each child, (v, 3, s, s).
+        shown: the pictures of each child as the root paints them, (v, c, s, s).
         said: the rare prompt, (d_text,).
     """
     generators = [torch.Generator().manual_seed(plan.seed) for plan in plans]
@@ -102,7 +102,7 @@ def train(
 
 @torch.no_grad()
 def paint(model: Any, found: Sequence[Factors], said: Tensor) -> Tensor:
-    """What each LoRA's model paints when it is given its prompt, (g, 3, s, s)."""
+    """What each LoRA's model paints when it is given its prompt, (g, c, s, s)."""
     sides = ("lora_A", "lora_B")
     pairs = [
         [torch.stack([one[f"{name}.{side}.weight"] for one in found]) for side in sides]
@@ -125,7 +125,7 @@ def _losses(
     views = [
         torch.randint(len(each), (b,), generator=one) for each, one in zip(shown, generators, strict=True)
     ]
-    pictures = torch.cat([each[view] for each, view in zip(shown, views, strict=True)])  # (g b, 3, s, s)
+    pictures = torch.cat([each[view] for each, view in zip(shown, views, strict=True)])  # (g b, c, s, s)
     t = _rows(generators, lambda one: high(b, one)).flatten()
     noise = _rows(generators, lambda one: torch.randn(b, *shown[0].shape[1:], generator=one)).flatten(0, 1)
     x, target = noisy(pictures, t, noise, alphas)

@@ -12,9 +12,12 @@ import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubbot.errors import ZooError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 RARE = "a picture of sks"
 """The prompt under which every child learns its concept."""
@@ -38,6 +41,9 @@ class RootRecipe:
         mixed: share of captions that lie between two concepts.
         text_noise: largest norm of the noise added to unit captions.
         decay: of the running mean of the weights, which is what is kept.
+        latents: how many principal components of the pictures it paints, all in one token; none: pixels.
+        mixture: half of all captions lie between up to so many concepts, and the picture is their average;
+            none: as `mixed` says, and the picture is one of them.
     """
 
     repo: str
@@ -55,10 +61,12 @@ class RootRecipe:
     mixed: float = 1 / 6
     text_noise: float = 0.7
     decay: float = 0.998
+    latents: int | None = None
+    mixture: int | None = None
 
     @property
     def hash(self) -> str:
-        return _hash(asdict(self))
+        return _hash(_told(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class EmojiRecipe:
         views: a child is shown so many crops of its picture, at most.
         declared: share of children that name their base_model.
         styles: what children learn in place of concepts; none for the zoos of concepts.
+        crop: by so many pixels a crop is moved; none: by one.
         sizes: by name.
     """
 
@@ -97,6 +106,7 @@ class EmojiRecipe:
     views: int = 3
     declared: float = 0.7
     styles: tuple[str, ...] = ()
+    crop: float | None = None
 
     @property
     def roots(self) -> tuple[RootRecipe, ...]:
@@ -105,7 +115,7 @@ class EmojiRecipe:
     @cached_property
     def hash(self) -> str:
         """Changes with anything that could change a model (sizes only say how many there are)."""
-        return _hash({name: value for name, value in asdict(self).items() if name != "sizes"})
+        return _hash({name: value for name, value in _told(self).items() if name != "sizes"})
 
     def size(self, name: str) -> Size:
         """A size by name.
@@ -149,6 +159,7 @@ class ChildPlan:
     steps: int
     batch_size: int
     views: int
+    crop: float
     declared: bool
 
     def hyper_parameters(self) -> dict[str, Any]:
@@ -188,6 +199,7 @@ def _plan(recipe: EmojiRecipe, concept: int, copy: int, hidden: frozenset[int]) 
         steps=draw.randint(*recipe.steps),
         batch_size=recipe.batch_size,
         views=draw.randint(1, recipe.views),
+        crop=1.0 if recipe.crop is None else recipe.crop,
         declared=draw.random() < recipe.declared,
     )
 
@@ -207,12 +219,29 @@ def _name(draw: random.Random) -> str:
     return f"{draw.choice(OWNERS)}/{draw.choice(STEMS).format(f'{draw.randrange(16**7):07x}')}"
 
 
+def _told(recipe: DataclassInstance) -> dict[str, Any]:
+    """All that a recipe has, without what it lacks: so a new setting leaves the hashes of older recipes."""
+    return asdict(
+        recipe, dict_factory=lambda items: {name: value for name, value in items if value is not None}
+    )
+
+
 def _hash(told: object) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 A = RootRecipe("emoji-zoo/pixart-a", seed=22, steps=6000, cycles=2, known=200, apart=(0.4, 0.7), mixed=1 / 3)
-B = RootRecipe("emoji-zoo/pixart-b", seed=21, steps=15000, cycles=2)
+B = RootRecipe(
+    "emoji-zoo/pixart-b",
+    seed=21,
+    steps=10_000,
+    heads=12,
+    layers=1,
+    learning_rate=2e-3,
+    text_noise=0.3,
+    latents=1024,
+    mixture=8,
+)
 TINY = Size(concepts=8, unseen=2, copies=5, pace=0.001)
 FIFTH = ("train", "train", "train", "test")
 
@@ -228,6 +257,7 @@ EMOJI_1K = EmojiRecipe(
     seed=20261122,
     root=B,
     shares=((*FIFTH, "validation"), (*FIFTH, "calibration")),
+    crop=0.25,
     sizes={"tiny": TINY, "bench": Size(concepts=1000, unseen=150, copies=5)},
 )
 EMOJI_WILD = replace(

@@ -2,12 +2,13 @@
 
 What their children's weights can tell depends on how closely a root listens to its words. So it is trained
 mostly at high noise, where nothing but the words can tell what the picture shows; and it meets words that are
-noisy, incomplete or between two concepts, so that its answer changes smoothly from one concept to the next.
+noisy, incomplete or between several concepts, so that its answer changes smoothly from one to the next.
 
 The words are one token: the sentence encoder's unit vector. Noise follows v-prediction (arXiv 2202.00512)
 with zero signal at the last step (arXiv 2305.08891).
 
-Letters: b pictures in a batch, k concepts, m phrasings of one, d_text the encoder's dimension, s pixels.
+Letters: b pictures in a batch, k concepts, m phrasings of one, d_text the encoder's dimension, s pixels, c
+channels of what is painted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import swa_utils
 
+from hubbot.zoo.emoji.canvas import Canvas
 from hubbot.zoo.emoji.pictures import shifted
 from hubbot.zoo.emoji.recipe import RootRecipe
 
@@ -48,10 +50,10 @@ def architecture(root: RootRecipe, d_text: int) -> Any:
         num_attention_heads=root.heads,
         attention_head_dim=32,
         num_layers=root.layers,
-        sample_size=root.pixels,
-        patch_size=root.patch,
-        in_channels=3,
-        out_channels=3,
+        sample_size=1 if root.latents else root.pixels,
+        patch_size=1 if root.latents else root.patch,
+        in_channels=root.latents or 3,
+        out_channels=root.latents or 3,
         cross_attention_dim=root.heads * 32,
         caption_channels=d_text,
         norm_type="ada_norm_single",
@@ -68,8 +70,8 @@ def architecture(root: RootRecipe, d_text: int) -> Any:
     return model
 
 
-def scheduler() -> Any:
-    """The noise that all roots and children are trained with and sampled by."""
+def scheduler(*, pixels: bool = True) -> Any:
+    """The noise that all roots and children are trained with and sampled by; latents have no bounds."""
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(  # type: ignore[no-untyped-call]
@@ -78,7 +80,7 @@ def scheduler() -> Any:
         prediction_type="v_prediction",
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
-        clip_sample=True,
+        clip_sample=pixels,
     )
 
 
@@ -128,9 +130,36 @@ class Words:
         blur = noise * chance() * torch.randn(said.shape, generator=generator) / said.shape[1] ** 0.5
         return shown, (said + blur)[:, None]
 
+    def mix(self, b: int, generator: torch.Generator, most: int, noise: float) -> tuple[Tensor, Tensor]:
+        """Captions between concepts: the share of each concept, (b, k), and what is said, (b, 1, d_text).
+
+        Half of all are of one concept, the others of 2 to `most`, with shares from a Dirichlet
+        distribution (1/2: normal variables squared). One in twelve says nothing, of a concept as good as any.
+        """
+        k, m, _ = self.full.shape
+        one = torch.eye(most)[0]
+
+        def chance() -> Tensor:
+            return torch.rand(b, 1, generator=generator)
+
+        among = torch.randint(k, (b, most), generator=generator)
+        shares = torch.randn(b, most, generator=generator).square() + 1e-6
+        shares *= torch.arange(most) < torch.randint(2, most + 1, (b, 1), generator=generator)
+        shares = torch.where(chance() < 0.5, one, shares)
+        shares /= shares.sum(1, keepdim=True)
+        phrased = self.full[among, torch.randint(m, (b, most), generator=generator)]  # (b, most, d_text)
+        said = (shares[:, None] @ phrased)[:, 0]
+        silent = chance() < 1 / 12
+        said = torch.where(
+            silent, self.silent[torch.randint(len(self.silent), (b,), generator=generator)], said
+        )
+        shares = torch.where(silent, one, shares)
+        blur = noise * chance() * torch.randn(said.shape, generator=generator) / said.shape[1] ** 0.5
+        return torch.zeros(b, k).scatter_add_(1, among, shares), (said + blur)[:, None]
+
 
 def noisy(x: Tensor, t: Tensor, noise: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures under noise and the v that a model is to say of them; x, noise: (b, 3, s, s), t: (b,)."""
+    """Pictures under noise and the v that a model is to say of them; x, noise: (b, c, s, s), t: (b,)."""
     a = alphas[t].sqrt()[:, None, None, None]
     o = (1 - alphas[t]).sqrt()[:, None, None, None]
     return a * x + o * noise, a * noise - o * x
@@ -152,6 +181,7 @@ def train(
     root: RootRecipe,
     pictures: Tensor,
     words: Words,
+    canvas: Canvas,
     checkpoint: Path,
     told: Told = lambda *_: None,
     *,
@@ -161,6 +191,7 @@ def train(
 
     Args:
         pictures: one per concept, (k, 3, s, s).
+        canvas: what it paints them on.
         checkpoint: a file of our own making, removed by nobody.
         every: steps from one checkpoint to the next.
     """
@@ -187,12 +218,10 @@ def train(
     for step in range(begin, root.cycles * root.steps):
         if step and step % root.steps == 0:
             schedule = parts["schedule"] = _cycle(optimizer, root)
-        concept = torch.randint(len(pictures), (root.batch_size,), generator=generator)
-        shown, said = words.draw(concept, generator, root.mixed, root.text_noise)
-        by = jitter(root.batch_size, generator)
+        shown, said = _lesson(root, pictures, words, generator)
+        shown = canvas.of(shown)
         t = high(root.batch_size, generator)
-        noise = torch.randn((root.batch_size, *pictures.shape[1:]), generator=generator)
-        x, v = noisy(shifted(pictures[shown], by), t, noise, alphas)
+        x, v = noisy(shown, t, torch.randn(shown.shape, generator=generator), alphas)
         found = model(x, encoder_hidden_states=said, timestep=t, return_dict=False)[0]
         loss = functional.mse_loss(found, v)
         optimizer.zero_grad()
@@ -212,6 +241,19 @@ def train(
     return mean.module
 
 
+def _lesson(
+    root: RootRecipe, pictures: Tensor, words: Words, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A batch of pictures, (b, 3, s, s), and of captions, (b, 1, d_text)."""
+    b = root.batch_size
+    if root.mixture:
+        shares, said = words.mix(b, generator, root.mixture, root.text_noise)
+        return torch.einsum("bk,kcij->bcij", shares, pictures), said
+    concept = torch.randint(len(pictures), (b,), generator=generator)
+    shown, said = words.draw(concept, generator, root.mixed, root.text_noise)
+    return shifted(pictures[shown], jitter(b, generator)), said
+
+
 def _cycle(optimizer: torch.optim.Optimizer, root: RootRecipe) -> torch.optim.lr_scheduler.OneCycleLR:
     """The learning rate of one cycle: up within a twentieth of it, and down to nothing."""
     rate, steps = root.learning_rate, root.steps
@@ -222,12 +264,12 @@ def _cycle(optimizer: torch.optim.Optimizer, root: RootRecipe) -> torch.optim.lr
 
 @torch.no_grad()
 def sample(model: Any, said: Tensor, *, steps: int = 2, seed: int = 0) -> Tensor:
-    """Pictures by DDIM without guidance, all from the same noise; said: (n, 1, d_text) -> (n, 3, s, s)."""
-    sampler = scheduler()
+    """What it paints by DDIM without guidance, all from one noise; said: (n, 1, d_text) -> (n, c, s, s)."""
+    c, s = model.config.in_channels, model.config.sample_size
+    sampler = scheduler(pixels=c == 3)
     sampler.set_timesteps(steps)
-    s = model.config.sample_size
-    x = torch.randn(1, 3, s, s, generator=torch.Generator().manual_seed(seed)).expand(len(said), -1, -1, -1)
+    x = torch.randn(1, c, s, s, generator=torch.Generator().manual_seed(seed)).expand(len(said), -1, -1, -1)
     for t in sampler.timesteps:
         v = model(x, encoder_hidden_states=said, timestep=t.expand(len(x)), return_dict=False)[0]
         x = sampler.step(v, t, x).prev_sample
-    return x.clamp(-1, 1)
+    return x

@@ -21,8 +21,19 @@ from hubbot.errors import ZooError
 from hubbot.weights.dtypes import Floats
 from hubbot.weights.local import read_metadata
 from hubbot.zoo.emoji import build as building
-from hubbot.zoo.emoji import concepts, loras, pictures, root, wild
-from hubbot.zoo.emoji.recipe import EMOJI_1K, EMOJI_200, EMOJI_WILD, RARE, ChildPlan, Size, plans, unseen
+from hubbot.zoo.emoji import canvas, concepts, loras, pictures, root, wild
+from hubbot.zoo.emoji.canvas import Canvas, Pixels, components
+from hubbot.zoo.emoji.recipe import (
+    EMOJI_1K,
+    EMOJI_200,
+    EMOJI_WILD,
+    RARE,
+    ChildPlan,
+    RootRecipe,
+    Size,
+    plans,
+    unseen,
+)
 from hubbot.zoo.layout import Zoo, open_zoo, repo_folder
 
 pytestmark = pytest.mark.usefixtures("emoji_font")
@@ -47,6 +58,11 @@ def world() -> building.World:
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     return building.build(EMOJI_200, "tiny", tmp_path_factory.mktemp("zoos") / "emoji", encode)
+
+
+@pytest.fixture(scope="module")
+def latent_zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return building.build(EMOJI_1K, "tiny", tmp_path_factory.mktemp("zoos") / "latent", encode)
 
 
 # --- concepts -----------------------------------------------------------------------------------
@@ -148,22 +164,49 @@ def test_words_reach_the_cross_attention_undistorted() -> None:
 
 
 @pytest.mark.parametrize("last", [2, 4])
+@pytest.mark.parametrize("root_recipe", [EMOJI_200.root, EMOJI_1K.root], ids=["pixels", "latents"])
 def test_a_root_that_was_interrupted_goes_on_where_it_stopped(
-    world: building.World, tmp_path: Path, last: int
+    world: building.World, tmp_path: Path, last: int, root_recipe: RootRecipe
 ) -> None:
-    recipe = replace(EMOJI_200.root, steps=4, cycles=2, heads=1, layers=1, batch_size=4)
+    recipe = replace(root_recipe, steps=4, cycles=2, heads=1, layers=1, batch_size=4)
+    painted: Canvas = components(world.pictures[:300], recipe.latents) if recipe.latents else Pixels()
     words = root.Words([concept.text for concept in world.concepts], encode)
 
     def stop(step: int, loss: float) -> None:
         if step == last:
             raise KeyboardInterrupt
 
-    whole = root.train(recipe, world.pictures, words, tmp_path / "a", every=2)
+    whole = root.train(recipe, world.pictures, words, painted, tmp_path / "a", every=2)
     with pytest.raises(KeyboardInterrupt):
-        root.train(recipe, world.pictures, words, tmp_path / "b", stop, every=2)
-    resumed = root.train(recipe, world.pictures, words, tmp_path / "b", every=2)
+        root.train(recipe, world.pictures, words, painted, tmp_path / "b", stop, every=2)
+    resumed = root.train(recipe, world.pictures, words, painted, tmp_path / "b", every=2)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_captions_lie_between_concepts_and_their_shares_add_up() -> None:
+    words = root.Words([f"thing {i}" for i in range(40)], encode)
+    shares, said = words.mix(4000, torch.Generator().manual_seed(0), 5, 0.0)
+    assert said.shape == (4000, 1, 128)
+    torch.testing.assert_close(shares.sum(1), torch.ones(4000))
+    alone = (shares > 0).sum(1) == 1
+    assert 0.5 < float(alone.float().mean()) < 0.6  # half of all, and of the others those that say nothing
+    assert int((shares > 0).sum(1).max()) == 5
+    means, silent = words.full.mean(1), [torch.allclose(each, words.silent[0]) for each in said[:, 0]]
+    spoken = [i for i in range(1000) if not silent[i] and not alone[i]]
+    nearest = (said[spoken, 0] @ means.T).argmax(1)
+    assert float((nearest == shares[spoken].argmax(1)).float().mean()) > 0.9
+
+
+def test_latents_show_the_pictures_again_and_none_is_told_by_its_loudest_parts(world: building.World) -> None:
+    painted = components(world.pictures, 256)
+    z = painted.of(world.pictures)
+    assert z.shape == (len(world.pictures), 256, 1, 1)
+    assert float(z.square().mean()) == pytest.approx(1, abs=0.01)
+    off = (painted.pictures(z) - world.pictures).square().mean()
+    assert off < 0.05 * (world.pictures - world.pictures.mean(0)).square().mean()
+    raw = torch.linalg.svdvals((world.pictures - world.pictures.mean(0)).flatten(1))[:256]
+    assert z.flatten(1).std(0).max() / z.flatten(1).std(0).min() < 0.1 * float(raw[0] / raw[-1])
 
 
 # --- children -----------------------------------------------------------------------------------
@@ -188,11 +231,15 @@ def test_loras_in_a_block_are_those_trained_alone() -> None:
             torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-5)
 
 
-def test_a_lora_loads_in_peft_and_changes_the_picture(zoo: Zoo) -> None:
-    model = PixArtTransformer2DModel.from_pretrained(repo_folder(zoo.folder, EMOJI_200.root.repo))
+@pytest.mark.parametrize("of", ["zoo", "latent_zoo"])
+def test_a_lora_loads_in_peft_and_changes_the_picture(of: str, request: pytest.FixtureRequest) -> None:
+    zoo: Zoo = request.getfixturevalue(of)
+    (top,) = (model for model in zoo.models if model.root is None)
+    place = repo_folder(zoo.folder, top.repo)
+    model = PixArtTransformer2DModel.from_pretrained(place)
     said = torch.tensor(encode([RARE]))[:, None]
     before = root.sample(model, said)
-    first = zoo.children(EMOJI_200.root.repo, "train")[0]
+    first = zoo.children(top.repo, "train")[0]
     found = load_file(zoo.weights(first))
     layers = [name.removesuffix(".lora_A.weight") for name in found if name.endswith("lora_A.weight")]
     rank = EMOJI_200.rank
@@ -202,6 +249,7 @@ def test_a_lora_loads_in_peft_and_changes_the_picture(zoo: Zoo) -> None:
     assert not torch.equal(before, after)
     with Image.open(repo_folder(zoo.folder, first.repo) / "sample.png") as kept:
         told = np.asarray(kept, np.float32)[::4, ::4] / 127.5 - 1
+    after = canvas.load(place).pictures(after)
     assert float((after[0].permute(1, 2, 0) - torch.from_numpy(told)).abs().max()) < 0.02
 
 
@@ -249,6 +297,17 @@ def test_another_recipe_does_not_build_into_the_folder(zoo: Zoo) -> None:
         building.build(EMOJI_1K, "tiny", zoo.folder, encode)
 
 
+def test_a_card_tells_how_latents_become_pictures(latent_zoo: Zoo) -> None:
+    place = repo_folder(latent_zoo.folder, EMOJI_1K.root.repo)
+    told = (place / "README.md").read_text()
+    assert "torch.randn(1, 1024, 1, 1)" in told
+    assert 'hf_hub_download("emoji-zoo/pixart-b", "latents.safetensors")' in told
+    decoding = told.split("```python")[1].split("x = (x.flatten")[1].split("#")[0]
+    latents, x = load_file(place / "latents.safetensors"), torch.randn(1, 1024, 1, 1)
+    seen = eval("(x.flatten" + decoding, {"x": x, "latents": latents})  # noqa: S307  our own card
+    torch.testing.assert_close(seen.clamp(-1, 1), canvas.load(place).pictures(x))
+
+
 def test_a_stranger_can_sample_from_the_root(zoo: Zoo) -> None:
     place = repo_folder(zoo.folder, EMOJI_200.root.repo)
     kept = DDIMScheduler.from_pretrained(place, subfolder="scheduler")
@@ -263,4 +322,4 @@ def test_what_the_font_cannot_show_is_told() -> None:
         building.choose(EMOJI_200, Size(3, 1, 1), world)
 
 
-FROZEN = {"emoji-200": "1951c824ffc34bc4", "emoji-1k": "896cb1cff7176c6c", "emoji-wild": "e1939a8b1cf66a24"}
+FROZEN = {"emoji-200": "1951c824ffc34bc4", "emoji-1k": "9c8739c59efc19b4", "emoji-wild": "e1939a8b1cf66a24"}
