@@ -1,16 +1,14 @@
 """Build a zoo: train the roots, then fine-tune their children, a block of models at a time.
 
-A block is trained as one computation: the weights of its models are the rows of one matrix, and
-`torch.func.vmap` runs transformers' own module over it. That is several times faster than one model
-after another. A block whose files are all there is skipped, so that a killed build goes on where it stopped.
+A block is trained as one computation (see `zoo.tuning`). One whose files are all there is skipped, so that a
+killed build goes on where it stopped.
 
-Letters: g models in a block, p parameters of a model, b pictures in a batch, s pixels a side.
+Letters: g models in a block, p parameters of a model, b pictures in a batch.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
-from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from hubbot.zoo import digits
@@ -38,8 +34,9 @@ from hubbot.zoo.layout import (
     write_index,
 )
 from hubbot.zoo.recipes import BLOCK, DIGITS, ChildPlan, Recipe, RootRecipe, plan
-from hubbot.zoo.tasks import TASKS, Lesson, lesson
+from hubbot.zoo.tasks import TASKS, lesson
 from hubbot.zoo.threads import one_thread
+from hubbot.zoo.tuning import fine_tune, fresh_head, put, score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -174,107 +171,17 @@ def _block(
     # Longest first, so that those still training are always the first rows.
     pupils = sorted((one for child in plans for one in child.parents or (child,)), key=lambda one: -one.steps)
     lessons = [lesson(one, pictures) for one in pupils]
-    weights = torch.stack([_fresh_head(model, start, one) for one in pupils])  # (g, p)
-    losses = _fine_tune(model, weights, pupils, lessons, recipe.batch_size)
+    body = start.state_dict()  # BatchNorm's statistics stay the root's
+    weights = torch.stack([fresh_head(model, body, one) for one in pupils])  # (g, p)
+    losses = fine_tune(model, weights, pupils, lessons, recipe.batch_size)
     place = {one: i for i, one in enumerate(pupils)}
     for child in plans:
         mine = [place[one] for one in child.parents or (child,)]
-        _set(model, weights[mine].mean(0))
+        put(model, weights[mine].mean(0))
         loss = sum(losses[i] for i in mine) / len(mine)
-        measured = {"train_loss": loss, **_score(model, lessons[mine[0]])}
+        measured = {"train_loss": loss, **score(model, lessons[mine[0]])}
         base = root.repo if child.declared else None
         _write(folder, child.repo, model, root, child.hyper_parameters(), measured, base, child)
-
-
-def _fresh_head(model: PreTrainedModel, start: PreTrainedModel, child: ChildPlan) -> Tensor:
-    """The root's weights under a new head, or its own, (p,). BatchNorm's statistics stay the root's."""
-    generator = torch.Generator().manual_seed(child.seed)
-    kept = TASKS[child.task].keeps_head
-    body = {n: value for n, value in start.state_dict().items() if kept or not n.startswith("classifier")}
-    model.load_state_dict(body, strict=False)
-    parts = []
-    for name, value in model.named_parameters():
-        if name.startswith("classifier") and not kept:
-            fresh = torch.zeros(value.shape)
-            if name.endswith("weight"):
-                fresh.normal_(std=0.02, generator=generator)
-            parts.append(fresh.flatten())
-        else:
-            parts.append(value.detach().flatten())
-    return torch.cat(parts)
-
-
-def _set(model: PreTrainedModel, row: Tensor) -> None:
-    torch.nn.utils.vector_to_parameters(row.clone(), model.parameters())
-
-
-def _fine_tune(
-    model: PreTrainedModel, weights: Tensor, plans: list[ChildPlan], lessons: list[Lesson], batch: int
-) -> list[float]:
-    """AdamW (arXiv 1711.05101) on all rows at once, each with its own pictures and learning rate.
-
-    `weights` (g, p) is changed in place; returns each model's last loss.
-    """
-    names = [(name, value.shape, value.numel()) for name, value in model.named_parameters()]
-    buffers = dict(model.named_buffers())
-
-    def loss(row: Tensor, x: Tensor, y: Tensor) -> Tensor:  # row: (p,), x: (b, 1, s, s), y: (b,)
-        parts = torch.split(row, [size for _, _, size in names])
-        given = {name: part.view(shape) for (name, shape, _), part in zip(names, parts, strict=True)}
-        logits = functional_call(model, {**given, **buffers}, (x,)).logits
-        return _loss(logits, y)
-
-    batches = [_batches(child, taught, batch) for child, taught in zip(plans, lessons, strict=True)]
-    decay = torch.tensor([child.weight_decay for child in plans])[:, None]
-    first, second = torch.zeros_like(weights), torch.zeros_like(weights)
-    last = torch.zeros(len(plans))
-    for step in range(plans[0].steps):
-        g = sum(child.steps > step for child in plans)
-        seen = [(taught, picks[step]) for taught, picks in zip(lessons, batches[:g], strict=False)]
-        x = torch.stack([taught.x[pick] for taught, pick in seen])  # (g, b, 1, s, s)
-        y = torch.stack([taught.y[pick] for taught, pick in seen])  # (g, b)
-        rows = weights[:g].requires_grad_()
-        each = vmap(loss)(rows, x, y)  # (g,)
-        (grad,) = torch.autograd.grad(each.sum(), rows)  # rows do not meet, so each gets its own gradient
-        weights = weights.detach()
-        last[:g] = each.detach()
-        first[:g].lerp_(grad, 0.1)
-        second[:g].lerp_(grad.square(), 0.001)
-        lr = torch.tensor([_learning_rate(child, step) for child in plans[:g]])[:, None]
-        move = (first[:g] / (1 - 0.9 ** (step + 1))) / (
-            (second[:g] / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
-        )
-        weights[:g] -= lr * (move + decay[:g] * weights[:g])
-    return [float(value) for value in last]
-
-
-def _loss(logits: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy with classes, squared error with numbers. logits: (b, outputs), y: (b,)"""
-    if y.is_floating_point():
-        return functional.mse_loss(logits[:, 0], y)
-    return functional.cross_entropy(logits, y)
-
-
-def _batches(child: ChildPlan, taught: Lesson, batch: int) -> Tensor:
-    """Which pictures each step sees, (steps, b)."""
-    pool = torch.nonzero(taught.train)[:, 0]
-    generator = torch.Generator().manual_seed(child.seed + 1)
-    return pool[torch.randint(len(pool), (child.steps, batch), generator=generator)]
-
-
-def _learning_rate(child: ChildPlan, step: int) -> float:
-    left = 1 - step / child.steps
-    shape = {"constant": 1.0, "linear": left, "cosine": 0.5 * (1 - math.cos(math.pi * left))}
-    return child.learning_rate * shape[child.schedule]
-
-
-@torch.no_grad()
-def _score(model: PreTrainedModel, taught: Lesson) -> dict[str, float]:
-    """On the pictures that were held out."""
-    logits, y = model(taught.x[taught.held_out]).logits, taught.y[taught.held_out]
-    if y.is_floating_point():
-        return {"eval_mse": float(_loss(logits, y))}
-    return {"eval_accuracy": float((logits.argmax(1) == y).float().mean())}
 
 
 # --- files --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForImageClassification
 from hubbot.errors import ZooError
 from hubbot.weights.local import read_metadata
 from hubbot.zoo import build as building
-from hubbot.zoo import digits
+from hubbot.zoo import digits, tuning
 from hubbot.zoo.layout import WEIGHTS, Zoo, in_order, open_zoo, repo_folder, sha256, targets
 from hubbot.zoo.recipes import DIGITS, plan
 from hubbot.zoo.slicing import slice_zoo
@@ -113,15 +113,15 @@ def test_many_models_at_once_are_trained_like_each_alone(rank: int) -> None:
     pictures = digits.load(TINY, root.pixels)
     start = digits.architecture(root, 10, 1).eval()
     model = digits.architecture(root, 5, 1).eval()
-    rows = torch.stack([building._fresh_head(model, start, child) for child in plans])
+    rows = torch.stack([tuning.fresh_head(model, start.state_dict(), child) for child in plans])
     together = rows.clone()
     lessons = [lesson(child, pictures) for child in plans]
-    building._fine_tune(model, together, plans, lessons, 8)
+    tuning.fine_tune(model, together, plans, lessons, 8)
     for row, result, child, taught in zip(rows, together, plans, lessons, strict=True):
-        building._set(model, row)
+        tuning.put(model, row)
         optimizer = torch.optim.AdamW(model.parameters(), weight_decay=child.weight_decay)
-        for step, pick in enumerate(building._batches(child, taught, 8)):
-            optimizer.param_groups[0]["lr"] = building._learning_rate(child, step)
+        for step, pick in enumerate(tuning._batches(child, taught, 8)):
+            optimizer.param_groups[0]["lr"] = tuning._learning_rate(child, step)
             optimizer.zero_grad()
             functional.cross_entropy(model(taught.x[pick]).logits, taught.y[pick]).backward()
             optimizer.step()

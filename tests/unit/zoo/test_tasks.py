@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from hubbot.weights.local import read_metadata
 from hubbot.zoo import build as building
-from hubbot.zoo import digits
+from hubbot.zoo import digits, tuning
 from hubbot.zoo.build import build
 from hubbot.zoo.layout import Zoo, repo_folder, targets
 from hubbot.zoo.recipes import DIGITS, HIDDEN, SEEN, WILD, ChildPlan, plan
@@ -119,11 +119,11 @@ def test_a_merge_is_the_average_of_its_parents(zoo: Zoo) -> None:
     child, model = plan(tiny, ROOT, 9), digits.architecture(ROOT, 5, ROOT.seed).eval()
     start = building._load(zoo.folder, ROOT)
     pupils = sorted(child.parents, key=lambda parent: -parent.steps)
-    weights = torch.stack([building._fresh_head(model, start, parent) for parent in pupils])
+    weights = torch.stack([tuning.fresh_head(model, start.state_dict(), parent) for parent in pupils])
     apart = weights.clone()
-    building._fine_tune(model, weights, pupils, [lesson(one, PICTURES) for one in pupils], tiny.batch_size)
+    tuning.fine_tune(model, weights, pupils, [lesson(one, PICTURES) for one in pupils], tiny.batch_size)
     assert (weights - apart).abs().max() > 1e-4
-    building._set(model, weights.mean(0))
+    tuning.put(model, weights.mean(0))
     merged = load_file(repo_folder(zoo.folder, child.repo) / "model.safetensors")
     for name, value in model.named_parameters():
         assert torch.allclose(merged[name], value, atol=1e-4), name
