@@ -17,6 +17,9 @@ from hubbot.records import ExpertInfo
 if TYPE_CHECKING:
     from hubbot.training.far_experts import Desk
 
+NAMED = 20
+"""Labels that `show` names."""
+
 app = typer.Typer(help="Experts: one probe model a tree.", no_args_is_help=True)
 
 
@@ -47,7 +50,9 @@ def show(
     say(f"  tree      {', '.join(info.roots)}")
     for wanted in info.wanted:
         say(f"  reads     {wanted.name} {list(wanted.shape or ())}")
-    say(f"  knows     {', '.join(label.name for label in info.labels)}")
+    known = [label.name for label in info.labels]
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    say(f"  knows     {', '.join(known[:NAMED])}{more}")
     say(f"  learned   from {info.trained_on}")
     say(f"  encoder   {info.text_encoder}")
     for score, value in info.scores.items():

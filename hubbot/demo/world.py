@@ -1,6 +1,6 @@
 """The demo's Hub: four trees of real models, and the troublemakers that a bot meets in the wild.
 
-The models are slices of the test splits of two zoos, `digits` and `emoji-200`: no expert learned from them.
+The models are slices of the test splits of two zoos, `digits` and `emoji-1k`: no expert learned from them.
 They were fine-tuned for real, and nothing but their weights says on which digits, or on which emoji. Most
 troublemakers are made from the former here, byte by byte.
 """

@@ -28,6 +28,10 @@ from hubbot.zoo.threads import one_thread
 ENCODER = "sentence:all-MiniLM-L6-v2"
 KIND = "treeprobe"
 SIZES = Sizes(probes=DIRECTIONS, projection=DIRECTIONS, encoding=64)
+TEXT_SIZES = Sizes(probes=8, projection=256, encoding=256)
+"""LoRAs of one concept each take in little but the prompt's token, and give out whatever there is to show: of
+inputs few directions count, of outputs all. On the validation models of emoji-1k that finds .92 of unknown
+concepts, and 48 of both .85."""
 SOLVED = Schedule(epochs=0)
 """What is solved in closed form is where our probe begins, and hardly anything is left to train."""
 
@@ -99,7 +103,7 @@ def make_expert(
             wanted=tuple(source.wanted[layer] for layer in chosen),
             labels=source.labels,
             text_encoder=encoder,
-            probe={"kind": KIND, **asdict(SIZES)},
+            probe={"kind": KIND, **asdict(sizes(texts))},
             calibration=calibrated(source, chosen, trained, texts),
             trained_on=source.story,
             head="text" if source.prompt else "labels",
@@ -116,7 +120,12 @@ def make_expert(
 def fit(source: Source, layers: Sequence[str], how: Schedule, texts: Tensor | None = None) -> Trained:
     """A probe on some layers of a tree's training models, the checkpoint that validation likes best."""
     learn, validation = (source.sample(split, layers) for split in ("train", "validation"))
-    return train(learn, validation, kind=KIND, sizes=SIZES, how=how, texts=texts)
+    return train(learn, validation, kind=KIND, sizes=sizes(texts), how=how, texts=texts)
+
+
+def sizes(texts: Tensor | None) -> Sizes:
+    """Of our probe, with a text head or without."""
+    return SIZES if texts is None else TEXT_SIZES
 
 
 def choose(source: Source, texts: Tensor | None = None) -> tuple[str, ...]:
