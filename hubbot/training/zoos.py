@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hubbot.training.desk import progress_bar
 from hubbot.zoo.emoji.recipe import EMOJI, EmojiRecipe
+from hubbot.zoo.heritage import HERITAGES, HeritageRecipe
 from hubbot.zoo.layout import Zoo, open_zoo
 from hubbot.zoo.recipes import named
 
@@ -20,8 +21,8 @@ def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) ->
     Raises:
         ZooError: there is no such recipe or size.
     """
-    made = EMOJI.get(recipe) or named(recipe)
-    total = len(made.roots) * (made.count(size) + 1)
+    made = EMOJI.get(recipe) or HERITAGES.get(recipe) or named(recipe)
+    total = made.total(size)
     with progress_bar(progress) as bar:
         task = bar.add_task(f"zoo {recipe}", total=total)
 
@@ -33,6 +34,10 @@ def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) ->
             from hubbot.zoo.emoji.build import build as build_emoji
 
             return build_emoji(made, size, folder, SentenceEncoder(ENCODER).encode, advance)
+        if isinstance(made, HeritageRecipe):
+            from hubbot.zoo.families import build as build_families
+
+            return build_families(made, size, folder, advance)
         from hubbot.zoo.build import build
 
         return build(made, size, folder, advance)

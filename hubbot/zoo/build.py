@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save
-from torch.nn import functional
 
 from hubbot.zoo import digits
 from hubbot.zoo.layout import (
@@ -36,7 +35,7 @@ from hubbot.zoo.layout import (
 from hubbot.zoo.recipes import BLOCK, DIGITS, ChildPlan, Recipe, RootRecipe, plan
 from hubbot.zoo.tasks import TASKS, lesson
 from hubbot.zoo.threads import one_thread
-from hubbot.zoo.tuning import fine_tune, fresh_head, put, score
+from hubbot.zoo.tuning import fine_tune, newborn, put, score, train_root
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,11 +57,11 @@ def build(recipe: Recipe, size: str, folder: Path, advance: Advance = lambda *_:
     count, recipe = recipe.count(size), recipe.at(size)
     claim(folder, recipe.hash)
     models: list[ZooModel] = []
-    with one_thread(), _quiet():
+    with one_thread(), quiet():
         for root in recipe.roots:
             models.append(_root(recipe, root, folder))
             advance(1, root.repo)
-            start = _load(folder, root)
+            start = open_model(repo_folder(folder, root.repo), root.kind)
             for plans in _blocks(recipe, root, count):
                 _block(recipe, root, start, plans, folder)
                 models += [
@@ -88,7 +87,7 @@ def _line(folder: Path, repo: str, root: str | None, split: str, declared: bool)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No bars of transformers' own about the many small files."""
     from transformers.utils import logging
 
@@ -108,7 +107,7 @@ def _root(recipe: Recipe, root: RootRecipe, folder: Path) -> ZooModel:
         shutil.copytree(lent, part := place.with_name(place.name + ".part"), dirs_exist_ok=True)
         part.replace(place)
     if not (place / WEIGHTS).exists():
-        model, accuracy = _train_root(recipe, root)
+        model, accuracy = train_root(root, recipe.classes, digits.load(recipe.seed, root.pixels))
         trainer = {"seed": root.seed, "learning_rate": root.learning_rate, "steps": root.steps}
         _write(folder, root.repo, model, root, trainer, {"eval_accuracy": accuracy}, base_model=None)
     return _line(folder, root.repo, None, "root", declared=True)
@@ -123,34 +122,12 @@ def _elsewhere(recipe: Recipe, root: RootRecipe, folder: Path) -> Path | None:
     return place if same else None
 
 
-def _train_root(recipe: Recipe, root: RootRecipe) -> tuple[PreTrainedModel, float]:
-    pictures = digits.load(recipe, root.pixels)
-    x, y = pictures.x[pictures.train], pictures.y[pictures.train]
-    model = digits.architecture(root, recipe.classes, root.seed)
-    generator = torch.Generator().manual_seed(root.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), root.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, root.steps)
-    model.train()
-    for _ in range(root.steps):
-        pick = torch.randint(len(x), (root.batch_size,), generator=generator)
-        logits = model(digits.augment(x[pick], root, generator)).logits  # (b, classes)
-        loss = functional.cross_entropy(logits, y[pick], label_smoothing=root.smoothing)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-    model.train(False)
-    with torch.no_grad():
-        held_out = model(pictures.x[~pictures.train]).logits.argmax(1) == pictures.y[~pictures.train]
-    return model, float(held_out.float().mean())
-
-
-def _load(folder: Path, root: RootRecipe) -> PreTrainedModel:
+def open_model(place: Path, kind: str) -> PreTrainedModel:
+    """A model of a zoo, from its repo's folder."""
     from transformers import AutoModelForImageClassification
 
-    place = repo_folder(folder, root.repo)
     model: PreTrainedModel = AutoModelForImageClassification.from_pretrained(
-        place, attn_implementation="eager" if root.kind == "vit" else None
+        place, attn_implementation="eager" if kind == "vit" else None
     )
     model.train(False)
     return model
@@ -165,14 +142,14 @@ def _block(
     if all((repo_folder(folder, child.repo) / WEIGHTS).exists() for child in plans):
         return
     task = TASKS[plans[0].task]
-    pictures = digits.load(recipe, root.pixels)
+    pictures = digits.load(recipe.seed, root.pixels)
     model = digits.architecture(root, task.outputs, root.seed)
     model.train(False)
     # Longest first, so that those still training are always the first rows.
     pupils = sorted((one for child in plans for one in child.parents or (child,)), key=lambda one: -one.steps)
     lessons = [lesson(one, pictures) for one in pupils]
     body = start.state_dict()  # BatchNorm's statistics stay the root's
-    weights = torch.stack([fresh_head(model, body, one) for one in pupils])  # (g, p)
+    weights = torch.stack([newborn(model, body, one, kept=task.keeps_head) for one in pupils])  # (g, p)
     losses = fine_tune(model, weights, pupils, lessons, recipe.batch_size)
     place = {one: i for i, one in enumerate(pupils)}
     for child in plans:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hubbot.zoo.recipes import Recipe, RootRecipe
+from hubbot.zoo.recipes import RootRecipe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,13 +30,13 @@ class Pictures:
     train: Tensor  # (n,) bool
 
 
-def load(recipe: Recipe, pixels: int) -> Pictures:
+def load(seed: int, pixels: int) -> Pictures:
     """All pictures at a size; the larger one doubles each pixel, so that nothing is invented."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     x = torch.tensor(bunch.images, dtype=torch.float32)[:, None] / 8 - 1  # (n, 1, 8, 8)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(recipe.seed))
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     train = torch.ones(len(x), dtype=torch.bool)
     train[order[:HELD_OUT]] = False
     return Pictures(enlarge(x, pixels), torch.tensor(bunch.target), train)

@@ -111,6 +111,10 @@ class Recipe:
             raise ZooError(f"no size {size!r}", hint=f"one of {', '.join(self.sizes)}")
         return self.sizes[size].children
 
+    def total(self, size: str) -> int:
+        """How many models a size has."""
+        return len(self.roots) * (1 + self.count(size))
+
     def at(self, size: str) -> Recipe:
         """The recipe as that size cooks it; itself, unless the size is a hurried one.
 

@@ -10,7 +10,7 @@ batch, s pixels a side.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from hubbot.zoo.recipes import ChildPlan
-from hubbot.zoo.tasks import TASKS, Lesson
+from hubbot.zoo import digits
+from hubbot.zoo.digits import Pictures
+from hubbot.zoo.recipes import ChildPlan, RootRecipe
+from hubbot.zoo.tasks import Lesson
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,10 +30,31 @@ Grow = Callable[[Tensor], Tensor]
 """What is trained of the first g models, (g, q), to their weights, (g, p)."""
 
 
-def fresh_head(model: PreTrainedModel, body: dict[str, Tensor], child: ChildPlan) -> Tensor:
-    """These weights under a new head, or under their own where the task keeps it, (p,)."""
+def train_root(root: RootRecipe, classes: int, pictures: Pictures) -> tuple[PreTrainedModel, float]:
+    """A root from scratch, on all classes; and its accuracy on the pictures that were held out."""
+    x, y = pictures.x[pictures.train], pictures.y[pictures.train]
+    model = digits.architecture(root, classes, root.seed)
+    generator = torch.Generator().manual_seed(root.seed)
+    optimizer = torch.optim.AdamW(model.parameters(), root.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, root.steps)
+    model.train()
+    for _ in range(root.steps):
+        pick = torch.randint(len(x), (root.batch_size,), generator=generator)
+        logits = model(digits.augment(x[pick], root, generator)).logits  # (b, classes)
+        loss = functional.cross_entropy(logits, y[pick], label_smoothing=root.smoothing)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    model.train(False)
+    with torch.no_grad():
+        held_out = model(pictures.x[~pictures.train]).logits.argmax(1) == pictures.y[~pictures.train]
+    return model, float(held_out.float().mean())
+
+
+def newborn(model: PreTrainedModel, body: Mapping[str, Tensor], child: ChildPlan, *, kept: bool) -> Tensor:
+    """These weights under a new head of the child's, or under their own if it is kept, (p,)."""
     generator = torch.Generator().manual_seed(child.seed)
-    kept = TASKS[child.task].keeps_head
     used = {n: value for n, value in body.items() if kept or not n.startswith("classifier")}
     model.load_state_dict(used, strict=False)
     parts = []

@@ -108,10 +108,6 @@ class EmojiRecipe:
     styles: tuple[str, ...] = ()
     crop: float | None = None
 
-    @property
-    def roots(self) -> tuple[RootRecipe, ...]:
-        return (self.root,)
-
     @cached_property
     def hash(self) -> str:
         """Changes with anything that could change a model (sizes only say how many there are)."""
@@ -127,9 +123,9 @@ class EmojiRecipe:
             raise ZooError(f"no size {name!r}", hint=f"one of {', '.join(self.sizes)}")
         return self.sizes[name]
 
-    def count(self, size: str) -> int:
-        """How many children a size has."""
-        return self.size(size).concepts * self.size(size).copies
+    def total(self, size: str) -> int:
+        """How many models a size has."""
+        return 1 + self.size(size).concepts * self.size(size).copies
 
     def at(self, size: str) -> EmojiRecipe:
         """The recipe as that size cooks it; itself, unless the size is a hurried one."""

@@ -110,10 +110,10 @@ def test_many_models_at_once_are_trained_like_each_alone(rank: int) -> None:
     root = TINY.roots[rank]
     plans = sorted((plan(TINY, root, i) for i in range(3)), key=lambda child: -child.steps)
     plans = [replace(child, weight_decay=0.01) for child in plans]
-    pictures = digits.load(TINY, root.pixels)
+    pictures = digits.load(TINY.seed, root.pixels)
     start = digits.architecture(root, 10, 1).eval()
     model = digits.architecture(root, 5, 1).eval()
-    rows = torch.stack([tuning.fresh_head(model, start.state_dict(), child) for child in plans])
+    rows = torch.stack([tuning.newborn(model, start.state_dict(), child, kept=False) for child in plans])
     together = rows.clone()
     lessons = [lesson(child, pictures) for child in plans]
     tuning.fine_tune(model, together, plans, lessons, 8)

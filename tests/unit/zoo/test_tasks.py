@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("emoji_font")
 ROOT = WILD.roots[2]
 ALONE = replace(WILD, roots=(ROOT,))
 """One root is enough to see every task built."""
-PICTURES = digits.load(WILD, ROOT.pixels)
+PICTURES = digits.load(WILD.seed, ROOT.pixels)
 CHILDREN = {task: plan(WILD, ROOT, index) for index, task in enumerate(WILD.tasks)}
 BENCH = [plan(WILD, root, i) for root in WILD.roots for i in range(WILD.count("bench"))]
 
@@ -117,9 +117,11 @@ def test_every_child_is_built_and_says_what_it_is(zoo: Zoo) -> None:
 def test_a_merge_is_the_average_of_its_parents(zoo: Zoo) -> None:
     tiny = ALONE.at("tiny")
     child, model = plan(tiny, ROOT, 9), digits.architecture(ROOT, 5, ROOT.seed).eval()
-    start = building._load(zoo.folder, ROOT)
+    start = building.open_model(repo_folder(zoo.folder, ROOT.repo), ROOT.kind)
     pupils = sorted(child.parents, key=lambda parent: -parent.steps)
-    weights = torch.stack([tuning.fresh_head(model, start.state_dict(), parent) for parent in pupils])
+    weights = torch.stack(
+        [tuning.newborn(model, start.state_dict(), parent, kept=False) for parent in pupils]
+    )
     apart = weights.clone()
     tuning.fine_tune(model, weights, pupils, [lesson(one, PICTURES) for one in pupils], tiny.batch_size)
     assert (weights - apart).abs().max() > 1e-4
