@@ -105,6 +105,10 @@ def _climb(
         if found is None:
             text = f"the parent {parent} is not on the Hub; its name is all that is left of the root"
             return parent, (*steps, Evidence(source, text, parent))
+        if found.repo.casefold() != parent.casefold():
+            steps.append(Evidence(source, f"{parent} is now called {found.repo}", found.repo))
+            parent = found.repo
+            continue
         claim = next((e for e in _claims(found).evidence if e.parent), None)
         if claim is None or claim.parent is None:
             return parent, tuple(steps)

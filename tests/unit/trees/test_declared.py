@@ -207,3 +207,21 @@ def test_thousands_of_parents_are_cut() -> None:
 
 def test_nothing_declared_is_nothing_claimed() -> None:
     assert climb(upload()) == Lineage()
+
+
+def test_a_renamed_parent_is_followed_under_its_new_name() -> None:
+    """The Hub answers for an old name with the repo of the new one."""
+    one, two = upload("a/one", "a/two"), upload("a/two")
+    moved = {"old/root": upload("org/root"), "old/one": one, "a/one": one, "a/two": two}
+    known = trace(upload(base="old/root"), moved.get, known_roots=ROOTS)
+    assert (known.parent, known.root, known.known) == ("old/root", "org/root", True)
+    assert known.evidence[-1].text == "old/root is now called org/root"
+    chain = trace(upload(base="old/one"), moved.get, known_roots=ROOTS)
+    assert (chain.root, chain.known) == ("a/two", False)
+
+
+def test_a_rename_into_a_circle_ends() -> None:
+    moved = {"old/me": upload("me/model", "old/me")}
+    lineage = trace(upload(base="old/me"), moved.get, known_roots=ROOTS)
+    assert lineage.root is None
+    assert "circle" in lineage.evidence[-1].text
