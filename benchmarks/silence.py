@@ -571,7 +571,7 @@ calibration; a text head meets none in training.
 {painted}
 
 A concept that the expert has no text for is the hardest stranger: of LoRAs of held-out concepts {tagged:.1%}
-are tagged, each with a concept that comes near.
+are tagged.
 
 ## Familiar or not
 
