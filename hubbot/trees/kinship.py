@@ -1,0 +1,176 @@
+"""Who descends from whom within one tree, as the weights tell it.
+
+A child lies near its parent and, since two trainings hardly ever move the same way, further from all other
+kin. So the nearest model is the parent or the child. Which of the two: the older one is the parent (true of
+99.73% of documented relations; Model Atlas, arXiv 2503.10633). Where nobody knows who is older, the shortest
+spanning tree is hung up by the root from which on kurtosis falls along most edges, since outliers shrink
+while a model is fine-tuned (MoTHer, arXiv 2405.18432): one choice a tree in place of one an edge.
+
+Three kinds of models are told apart first. Copies and quantised copies are leaves (99.41% are; Model Atlas).
+A merge lies between its parents, on the line through them.
+
+Letters: n models of one tree, d sampled weights of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import networkx as nx
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hubbot.records import Floats
+
+    Exact = NDArray[np.float64]
+
+SAME = 1e-7
+"""Models nearer than this share of their own size are copies of one another."""
+
+BETWEEN = 0.2
+"""A merge is off the line through its parents by at most this share of its distance from the nearer one."""
+
+SHARE = 0.05
+"""Of a merge, at least so much is of each parent."""
+
+NEIGHBOURS = 8
+"""So many of the nearest models may be a merge's parents."""
+
+STEEP = 20.0
+"""How sharply a fall in log kurtosis counts as one: by a twentieth, three quarters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model of a tree.
+
+    Args:
+        weights: (d,), the same entries of the same tensors of every member.
+        kurtosis: log kurtosis of its matrices, summed.
+        created: in any unit; None where it is not known, or not to be believed.
+        quantised: whether the weights were rounded to a few bits.
+    """
+
+    repo: str
+    weights: Floats
+    kurtosis: float
+    created: float | None = None
+    quantised: bool = False
+
+
+def relate(members: Sequence[Member]) -> dict[str, tuple[str, ...]]:
+    """Every member's parents: none for the root, two for a merge.
+
+    Times are used if all members have one.
+    """
+    if not members:
+        return {}
+    X = np.stack([member.weights for member in members]).astype(np.float64)  # (n, d)
+    D = _distances(X)
+    order = _in_time(members)
+    copies = dict(_copies(members, D, order))
+    whole = [i for i in range(len(members)) if i not in copies and not members[i].quantised]
+    merges = {} if order is None else dict(_merges(X, D, whole, order))
+    rest = [i for i in whole if i not in merges]
+    found: dict[int, tuple[int, ...]] = {**{i: (p,) for i, p in copies.items()}, **merges}
+    rounded = [i for i in range(len(members)) if i not in copies and i not in whole]
+    found |= {i: (_nearest(D, i, whole),) for i in rounded if whole}
+    if rest:
+        found |= _timed(D, rest, whole, order) if order is not None else _hung(members, D, rest)
+    names = [member.repo for member in members]
+    return {name: tuple(names[p] for p in found.get(i, ())) for i, name in enumerate(names)}
+
+
+def log_kurtosis(matrices: Sequence[Floats]) -> float:
+    """How heavy the tails of a model's weights are: the log of each matrix's kurtosis, summed."""
+    total = 0.0
+    for matrix in matrices:
+        x = matrix.astype(np.float64).ravel()
+        x = x - x.mean()
+        variance = float((x**2).mean())
+        total += float(np.log((x**4).mean() / variance**2)) if variance > 0 else 0.0
+    return total
+
+
+def _distances(X: Exact) -> Exact:
+    """Euclidean, row by row: a Gram matrix would lose the small ones. (n, n)"""
+    return np.stack([np.linalg.norm(X - row, axis=1) for row in X])
+
+
+def _in_time(members: Sequence[Member]) -> list[int] | None:
+    """The rank of each member in time; None where a time is missing."""
+    times = [member.created for member in members]
+    if any(time is None for time in times):
+        return None
+    ranks = np.argsort(np.argsort(np.array(times, dtype=np.float64), kind="stable"), kind="stable")
+    return [int(rank) for rank in ranks]
+
+
+def _copies(members: Sequence[Member], D: Exact, order: Sequence[int] | None) -> Iterator[tuple[int, int]]:
+    """Each exact copy, and the first of its kind."""
+    sizes = np.array([np.linalg.norm(member.weights) for member in members])
+    age = order if order is not None else range(len(members))
+    for i in range(len(members)):
+        same = [j for j in range(len(members)) if D[i, j] <= SAME * sizes[i]]
+        first = min(same, key=lambda j: age[j])
+        if first != i:
+            yield i, first
+
+
+def _merges(
+    X: Exact, D: Exact, whole: Sequence[int], order: Sequence[int]
+) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Each model on the line between two that are older, and these two."""
+    for i in whole:
+        older = sorted((j for j in whole if order[j] < order[i]), key=lambda j: D[i, j])[:NEIGHBOURS]
+        found = {pair: _off_the_line(X, i, *pair) for pair in combinations(older, 2)}
+        pairs = {pair: off for pair, off in found.items() if off is not None}
+        if pairs:
+            best = min(pairs, key=lambda pair: pairs[pair])
+            if pairs[best] <= BETWEEN * min(D[i, j] for j in best):
+                yield i, (min(best), max(best))
+
+
+def _off_the_line(X: Exact, i: int, a: int, b: int) -> float | None:
+    """How far a model is from the line through two others; None where it is not between them."""
+    way = X[b] - X[a]
+    length = float(way @ way)
+    if length == 0:
+        return None
+    share = float((X[i] - X[a]) @ way) / length
+    return float(np.linalg.norm(X[i] - X[a] - share * way)) if SHARE <= share <= 1 - SHARE else None
+
+
+def _nearest(D: Exact, i: int, among: Sequence[int]) -> int:
+    return min((j for j in among if j != i), key=lambda j: float(D[i, j]))
+
+
+def _timed(
+    D: Exact, some: Sequence[int], among: Sequence[int], order: Sequence[int]
+) -> dict[int, tuple[int, ...]]:
+    """The nearest of those that are older; the oldest has none."""
+    found: dict[int, tuple[int, ...]] = {}
+    for i in some:
+        older = [j for j in among if order[j] < order[i]]
+        found[i] = (_nearest(D, i, older),) if older else ()
+    return found
+
+
+def _hung(members: Sequence[Member], D: Exact, some: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """The shortest spanning tree, hung up by its likeliest root."""
+    graph = nx.Graph()
+    graph.add_nodes_from(some)
+    graph.add_weighted_edges_from((i, j, float(D[i, j])) for i, j in combinations(some, 2))
+    tree = nx.minimum_spanning_tree(graph)
+
+    def falls(root: int) -> float:
+        steps = nx.bfs_edges(tree, root)
+        return sum(float(np.tanh(STEEP * (members[a].kurtosis - members[b].kurtosis))) for a, b in steps)
+
+    root = max(some, key=falls)
+    return {root: (), **{child: (parent,) for parent, child in nx.bfs_edges(tree, root)}}
