@@ -78,6 +78,16 @@ def test_checkpoints_in_a_row_are_no_merges(family: Family) -> None:
     assert relate(family.members(timed=True)) == family.parents
 
 
+def test_a_sweep_hangs_on_what_it_was_tuned_from(family: Family) -> None:
+    """The nearest older one of each is another one of the sweep."""
+    way = family.draw.standard_normal(WIDTH)
+    for i, by in enumerate((0.4, 0.1, 0.8, 0.2)):
+        off = 0.6 * by * family.draw.standard_normal(WIDTH)
+        family.weights[f"rate{i}"] = family.weights["d"] + by * way + off
+        family.parents[f"rate{i}"] = ("d",)
+    assert relate(family.members(timed=True)) == family.parents
+
+
 @pytest.mark.parametrize("timed", [True, False])
 def test_copies_are_leaves(family: Family, timed: bool) -> None:
     family.weights["z-copy"], family.parents["z-copy"] = family.weights["a"].copy(), ("a",)
