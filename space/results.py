@@ -7,6 +7,9 @@ from space.markup import bar, chips, element, esc, link, page_of, percent, pictu
 
 SURE, LIKELY = 0.9, 0.5
 
+RECENT = 20
+"""Models of a tree among which an example is looked for."""
+
 HOW = {
     "root": "the root itself",
     "declared": "as its card declares",
@@ -73,11 +76,16 @@ def reason(reading: Reading) -> str:
 
 
 def examples(library: Library) -> list[str]:
-    """Things to ask, taken from what the experts know, and one that nobody knows."""
-    newest = {expert.tree: expert for expert in library.experts()}.values()
-    places = [(i * len(expert.labels) // len(newest), expert) for i, expert in enumerate(newest)]
-    texts = list(dict.fromkeys(expert.labels[place].text for place, expert in places))
-    return [*texts[-4:], "a recipe for soup"] if texts else []
+    """Things to ask: for each tree one that a model of it was read to know, and one that nobody knows."""
+    found: list[str] = []
+    for i, tree in enumerate(dict.fromkeys(expert.tree for expert in library.experts())):
+        texts = [
+            page.label(prediction.label).text
+            for page in library.members(tree, RECENT)
+            for prediction in (page.reading.recognised if page.reading else ())
+        ]
+        found += [text for text in texts[i:] + texts[:i] if text not in found][:1]
+    return [*found[-4:], "a recipe for soup"] if found else []
 
 
 def _row(name: str, root: str | None, told: str) -> str:
