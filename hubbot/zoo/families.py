@@ -119,10 +119,12 @@ def _train(recipe: HeritageRecipe, block: Sequence[Node], folder: Path) -> None:
     model = digits.architecture(recipe.root, recipe.chosen, recipe.root.seed)
     model.train(False)
     plans = [node.plan for node in block if node.plan]
-    rows = []
-    for node, plan in zip(block, plans, strict=True):
-        body = open_model(repo_folder(folder, node.parents[0]), recipe.root.kind).state_dict()
-        rows.append(newborn(model, body, plan, kept=node.goes_on))
+    parents = {node.parents[0] for node in block}
+    bodies = {p: open_model(repo_folder(folder, p), recipe.root.kind).state_dict() for p in parents}
+    rows = [
+        newborn(model, bodies[node.parents[0]], plan, kept=node.goes_on)
+        for node, plan in zip(block, plans, strict=True)
+    ]
     base = torch.stack(rows)  # (g, p)
     lessons = [lesson(plan, pictures) for plan in plans]
     if block[0].rank:

@@ -8,14 +8,11 @@ and exact copies, checkpoints in a row, sweeps of a learning rate, and models wh
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from hubbot.errors import ZooError
-from hubbot.zoo.recipes import ChildPlan, RootRecipe
+from hubbot.zoo.recipes import ChildPlan, RootRecipe, digest, log_uniform, sized, taught
 
 GRAPHS = ("full", "lora", "ranks", "mixed")
 SNAKE, FAN = 4, 4
@@ -95,7 +92,7 @@ class HeritageRecipe:
     def hash(self) -> str:
         """Changes with anything that could change a model (sizes only say how many there are)."""
         told = {name: value for name, value in asdict(self).items() if name != "sizes"}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(told)
 
     def size(self, name: str) -> Size:
         """A size by name.
@@ -103,9 +100,7 @@ class HeritageRecipe:
         Raises:
             ZooError: there is none.
         """
-        if name not in self.sizes:
-            raise ZooError(f"no size {name!r}", hint=f"one of {', '.join(self.sizes)}")
-        return self.sizes[name]
+        return sized(self.sizes, name)
 
     def at(self, size: str) -> HeritageRecipe:
         """The recipe as that size cooks it; itself, unless the size is a hurried one."""
@@ -150,7 +145,10 @@ def _kinds(recipe: HeritageRecipe, children: Sequence[Node], draw: random.Random
     """Of the children of one root: what else people make of models."""
     a, b, c, d = children[:4]
     for pair in ((a, b), (c, d)):
-        yield replace(_made(max(pair, key=_age), "merge", draw), parents=tuple(sorted(p.repo for p in pair)))
+        yield replace(
+            _made(max(pair, key=lambda node: node.created), "merge", draw),
+            parents=tuple(sorted(p.repo for p in pair)),
+        )
     for made in ("int8", "copy"):
         for parent in (a, c):
             yield _made(parent, made, draw)
@@ -160,15 +158,11 @@ def _kinds(recipe: HeritageRecipe, children: Sequence[Node], draw: random.Random
     for _ in range(SNAKE):
         last = _tuned(recipe, _made(last, "snake", draw), last, draw, like=a)
         yield last
-    taught = _tuned(recipe, _made(c, "fan", draw), c, draw)
+    sweep = _tuned(recipe, _made(c, "fan", draw), c, draw)
     for i in range(FAN):
         rate = recipe.learning_rate[0] * 2.0**i
         one = _made(c, "fan", draw)
-        yield replace(one, plan=replace(_plan_of(taught), repo=one.repo, learning_rate=rate))
-
-
-def _age(node: Node) -> float:
-    return node.created
+        yield replace(one, plan=replace(_plan_of(sweep), repo=one.repo, learning_rate=rate))
 
 
 def _plan_of(node: Node) -> ChildPlan:
@@ -189,8 +183,7 @@ def _child(recipe: HeritageRecipe, parent: Node, graph: str, draw: random.Random
     node = _tuned(recipe, _made(parent, "lora" if adapted else "full", draw), parent, draw)
     if not adapted:
         return node
-    low, high = recipe.adapter_rate
-    rate = float(f"{low * (high / low) ** draw.random():.3g}")
+    rate = log_uniform(draw, *recipe.adapter_rate)
     rank = draw.choice(recipe.ranks) if graph == "ranks" else recipe.ranks[0]
     return replace(node, rank=rank, plan=replace(_plan_of(node), learning_rate=rate))
 
@@ -199,19 +192,7 @@ def _tuned(
     recipe: HeritageRecipe, node: Node, parent: Node, draw: random.Random, like: Node | None = None
 ) -> Node:
     """With a training of its own, or with its parent's digits under its parent's head."""
-    low, high = recipe.learning_rate
-    plan = ChildPlan(
-        repo=node.repo,
-        root=node.tree,
-        split=node.graph,
-        seed=draw.randrange(2**31),
-        targets=tuple(draw.sample(range(recipe.classes), recipe.chosen)),
-        learning_rate=float(f"{low * (high / low) ** draw.random():.3g}"),
-        steps=draw.randint(*recipe.steps),
-        schedule=draw.choice(recipe.schedules),
-        weight_decay=draw.choice(recipe.weight_decay),
-        declared=False,
-    )
+    plan = taught(recipe, draw, repo=node.repo, root=node.tree, split=node.graph)
     if node.goes_on:
         plan = replace(plan, targets=_plan_of(parent).targets)
     if like is not None:

@@ -12,9 +12,11 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from hubbot.errors import ZooError
+
+S = TypeVar("S")
 
 BLOCK = ("train",) * 12 + ("validation",) * 2 + ("calibration",) * 3 + ("test",) * 3
 """The splits of any 20 neighbouring children: 60/10/15/15."""
@@ -99,7 +101,7 @@ class Recipe:
         told = {name: value for name, value in asdict(self).items() if name != "sizes"}
         if not self.tasks:  # the recipes that came before tasks keep their hashes
             told = {name: told[name] for name in told if name not in ("tasks", "hidden", "first")}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(told)
 
     def count(self, size: str) -> int:
         """Children per root of a named size.
@@ -107,9 +109,7 @@ class Recipe:
         Raises:
             ZooError: there is no such size.
         """
-        if size not in self.sizes:
-            raise ZooError(f"no size {size!r}", hint=f"one of {', '.join(self.sizes)}")
-        return self.sizes[size].children
+        return sized(self.sizes, size).children
 
     def total(self, size: str) -> int:
         """How many models a size has."""
@@ -121,8 +121,7 @@ class Recipe:
         Raises:
             ZooError: there is no such size.
         """
-        self.count(size)
-        pace = self.sizes[size].pace
+        pace = sized(self.sizes, size).pace
         roots = tuple(replace(root, steps=round(root.steps * pace)) for root in self.roots)
         low, high = self.steps
         return replace(self, roots=roots, steps=(round(low * pace), round(high * pace)))
@@ -226,24 +225,68 @@ def plan(recipe: Recipe, root: RootRecipe, index: int) -> ChildPlan:
     """
     index += recipe.first
     draw = random.Random(f"{recipe.seed}/{root.repo}/{index}")  # noqa: S311  reproducible, not secret
-    low, high = recipe.learning_rate
-    made = ChildPlan(
-        repo=_name(recipe, root, index),
-        root=root.repo,
-        split=_split(recipe, root, index),
-        seed=draw.randrange(2**31),
-        targets=tuple(draw.sample(range(recipe.classes), recipe.chosen)),
-        learning_rate=float(f"{low * (high / low) ** draw.random():.3g}"),
-        steps=draw.randint(*recipe.steps),
-        schedule=draw.choice(recipe.schedules),
-        weight_decay=draw.choice(recipe.weight_decay),
-        declared=draw.random() < recipe.declared,
-    )
+    split = _split(recipe, root, index)
+    made = taught(recipe, draw, repo=_name(recipe, root, index), root=root.repo, split=split)
+    made = replace(made, declared=draw.random() < recipe.declared)
     task = recipe.tasks[index % len(recipe.tasks)] if recipe.tasks else made.task
     if task != "merge":
         return replace(made, task=task)
     alone = replace(recipe, tasks=(), hidden=(), first=MERGED)
     return replace(made, task=task, parents=tuple(plan(alone, root, 2 * index + n) for n in (0, 1)))
+
+
+class Ranges(Protocol):
+    """What a fine-tuning on some of the digits is drawn from; see `Recipe`."""
+
+    @property
+    def classes(self) -> int: ...
+    @property
+    def chosen(self) -> int: ...
+    @property
+    def learning_rate(self) -> tuple[float, float]: ...
+    @property
+    def steps(self) -> tuple[int, int]: ...
+    @property
+    def schedules(self) -> tuple[str, ...]: ...
+    @property
+    def weight_decay(self) -> tuple[float, ...]: ...
+
+
+def taught(ranges: Ranges, draw: random.Random, *, repo: str, root: str, split: str) -> ChildPlan:
+    """A fine-tuning on digits, of a child that does not say where it comes from."""
+    return ChildPlan(
+        repo=repo,
+        root=root,
+        split=split,
+        seed=draw.randrange(2**31),
+        targets=tuple(draw.sample(range(ranges.classes), ranges.chosen)),
+        learning_rate=log_uniform(draw, *ranges.learning_rate),
+        steps=draw.randint(*ranges.steps),
+        schedule=draw.choice(ranges.schedules),
+        weight_decay=draw.choice(ranges.weight_decay),
+        declared=False,
+    )
+
+
+def log_uniform(draw: random.Random, low: float, high: float) -> float:
+    """A number between two, of three digits, its logarithm as likely here as there."""
+    return float(f"{low * (high / low) ** draw.random():.3g}")
+
+
+def sized(sizes: Mapping[str, S], name: str) -> S:
+    """The size of that name.
+
+    Raises:
+        ZooError: there is none.
+    """
+    if name not in sizes:
+        raise ZooError(f"no size {name!r}", hint=f"one of {', '.join(sizes)}")
+    return sizes[name]
+
+
+def digest(told: object) -> str:
+    """What tells one recipe from another."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _split(recipe: Recipe, root: RootRecipe, index: int) -> str:

@@ -6,15 +6,13 @@ build has made is a small zoo of all concepts.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hubbot.errors import ZooError
+from hubbot.zoo.recipes import digest, log_uniform, sized
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -66,7 +64,7 @@ class RootRecipe:
 
     @property
     def hash(self) -> str:
-        return _hash(_told(self))
+        return digest(_told(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class EmojiRecipe:
     @cached_property
     def hash(self) -> str:
         """Changes with anything that could change a model (sizes only say how many there are)."""
-        return _hash({name: value for name, value in _told(self).items() if name != "sizes"})
+        return digest({name: value for name, value in _told(self).items() if name != "sizes"})
 
     def size(self, name: str) -> Size:
         """A size by name.
@@ -119,9 +117,7 @@ class EmojiRecipe:
         Raises:
             ZooError: there is none.
         """
-        if name not in self.sizes:
-            raise ZooError(f"no size {name!r}", hint=f"one of {', '.join(self.sizes)}")
-        return self.sizes[name]
+        return sized(self.sizes, name)
 
     def total(self, size: str) -> int:
         """How many models a size has."""
@@ -182,7 +178,6 @@ def plans(recipe: EmojiRecipe, size: Size) -> list[ChildPlan]:
 
 def _plan(recipe: EmojiRecipe, concept: int, copy: int, hidden: frozenset[int]) -> ChildPlan:
     draw = random.Random(f"{recipe.seed}/{recipe.name}/{concept}/{copy}")  # noqa: S311
-    low, high = recipe.learning_rate
     return ChildPlan(
         repo=_name(draw),
         root=recipe.root.repo,
@@ -191,7 +186,7 @@ def _plan(recipe: EmojiRecipe, concept: int, copy: int, hidden: frozenset[int]) 
         style=recipe.styles[(concept + copy) % len(recipe.styles)] if recipe.styles else "",
         seed=draw.randrange(2**31),
         rank=recipe.rank,
-        learning_rate=float(f"{low * (high / low) ** draw.random():.3g}"),
+        learning_rate=log_uniform(draw, *recipe.learning_rate),
         steps=draw.randint(*recipe.steps),
         batch_size=recipe.batch_size,
         views=draw.randint(1, recipe.views),
@@ -220,10 +215,6 @@ def _told(recipe: DataclassInstance) -> dict[str, Any]:
     return asdict(
         recipe, dict_factory=lambda items: {name: value for name, value in items if value is not None}
     )
-
-
-def _hash(told: object) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 A = RootRecipe("emoji-zoo/pixart-a", seed=22, steps=6000, cycles=2, known=200, apart=(0.4, 0.7), mixed=1 / 3)
