@@ -20,19 +20,18 @@ an interrupted run goes on where it stopped. `--root` measures a single root, so
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import hubbot.experts
+from benchmarks.kept import code, kept
 from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
 from hubbot.experts.baselines import BASELINES, dense_linear
 from hubbot.experts.matrices import Dense
@@ -64,6 +63,10 @@ class Measured:
     @property
     def accuracy(self) -> float:
         return float(np.mean(self.test))
+
+    @classmethod
+    def back(cls, told: Mapping[str, Any]) -> Measured:
+        return cls(tuple(told["layers"]), told["validation"], tuple(told["test"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +146,9 @@ class Bench:
         return found
 
     def _kept(self, root: str, name: str, seed: int, make: Callable[[], Measured]) -> Measured:
-        """From the cache, unless the code or the zoo has changed since."""
-        place = self.cache / f"{code()}-{self.size}" / root.replace("/", "-")
-        file = place / f"{name.replace(' ', '-')}-{seed}.json"
-        if not file.exists():
-            made = make()
-            print(f"{root}  {name}  seed {seed}  {made.accuracy:.4f}", flush=True)
-            place.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(asdict(made)), encoding="utf-8")
-        raw = json.loads(file.read_text(encoding="utf-8"))
-        return Measured(tuple(raw["layers"]), raw["validation"], tuple(raw["test"]))
+        """From the cache, unless the code has changed since."""
+        place = self.cache / f"{code(__file__)}-{self.size}" / root.replace("/", "-")
+        return kept(place, name, seed, make, Measured.back)
 
     def _paced(self, how: Schedule, seed: int) -> Schedule:
         return replace(how, epochs=max(2, round(how.epochs * self.pace)), seed=seed)
@@ -163,7 +159,7 @@ class Bench:
 
     def _published(self, tree: Tree, paper: Paper, layer: str, seed: int) -> Measured:
         learn, validation = (tree.sample(split, [layer]) for split in ("train", "validation"))
-        how = replace(paper.how, epochs=max(2, round(paper.how.epochs * self.pace)), seed=seed)
+        how = self._paced(paper.how, seed)
         trained = train(learn, validation, kind=paper.kind, sizes=paper.sizes, how=how)
         return on_test(tree, [layer], trained.accuracy, lambda sample: logits(trained.probe, sample.weights))
 
@@ -176,16 +172,6 @@ class Bench:
         """A linear model's accuracy on each of two roots of one architecture, by what it learned from."""
         trees = {root: open_tree(self.zoo, root) for root in TWINS}
         return {root: linear(trees[root], trees[other]) for root, other in (TWINS, TWINS[::-1])}
-
-
-@cache
-def code() -> str:
-    """A hash of everything that decides what a method says."""
-    folder = Path(hubbot.experts.__file__).parent
-    told = hashlib.sha256(Path(__file__).read_bytes())
-    for file in sorted(folder.glob("*.py")):
-        told.update(file.read_bytes())
-    return told.hexdigest()[:12]
 
 
 def on_test(tree: Tree, layers: Sequence[str], validation: float, said: Said) -> Measured:

@@ -1,0 +1,45 @@
+"""What hours have measured, kept under .cache/ until the code that measured it changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import hubbot
+from hubbot.zoo.layout import sha256
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+DECIDING = ("experts/*.py", "training/experts.py", "training/trees.py", "training/adapters.py")
+"""All that decides what a method says: probes, and how they are given sizes, layers and models."""
+
+
+@cache
+def code(*benchmarks: str) -> str:
+    """A hash of what decides a measurement, the files of these benchmarks (`__file__`) among it."""
+    package = Path(hubbot.__file__).parent
+    files = [*map(Path, benchmarks), *(file for glob in DECIDING for file in sorted(package.glob(glob)))]
+    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()[:12]
+
+
+def kept(folder: Path, name: str, seed: int, make: Callable[[], T], back: Callable[[Any], T]) -> T:
+    """A measurement from its folder, made where it is not there.
+
+    Args:
+        folder: its name holds the code's hash, and whatever else the measurement hangs on.
+        back: makes a measurement again of what `asdict` made of it.
+    """
+    file = folder / f"{name.replace(' ', '-')}-{seed}.json"
+    if not file.exists():
+        made = make()
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(made)), encoding="utf-8")
+        print(f"{folder.name}  {name}  seed {seed}  kept in {file}", flush=True)
+    return back(json.loads(file.read_text(encoding="utf-8")))
