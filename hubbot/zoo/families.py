@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from hubbot.errors import ZooError
 from hubbot.zoo import digits
 from hubbot.zoo.build import open_model, quiet
 from hubbot.zoo.heritage import GRAPHS, HeritageRecipe, Node, nodes
 from hubbot.zoo.layout import WEIGHTS, Zoo, ZooModel, card, claim, repo_folder, sha256, write_index
+from hubbot.zoo.recipes import RootRecipe, scratch
 from hubbot.zoo.tasks import lesson
 from hubbot.zoo.threads import one_thread
 from hubbot.zoo.tuning import fine_tune, newborn, put, train_root
@@ -49,12 +51,10 @@ def build(recipe: HeritageRecipe, size: str, folder: Path, advance: Advance = la
     """
     trees, recipe = recipe.size(size).trees, recipe.at(size)
     claim(folder, recipe.hash)
-    graphs = {graph: nodes(recipe, graph, trees) for graph in GRAPHS}
+    graphs = {graph: nodes(recipe, graph, trees) for graph in recipe.graphs or GRAPHS}
     with one_thread(), quiet():
-        for root in recipe.roots(trees):
-            if not (place := repo_folder(folder, root.repo)).exists():
-                model, _ = train_root(root, recipe.classes, digits.load(recipe.seed, root.pixels))
-                _write(place, model)
+        missing = [root for root in recipe.roots(trees) if not repo_folder(folder, root.repo).exists()]
+        _plant(recipe, missing, folder)
         for graph, found in graphs.items():
             advance(trees, graph)
             for _, level in groupby((node for node in found if node.level), key=lambda node: node.level):
@@ -113,6 +113,26 @@ def _level(recipe: HeritageRecipe, level: Sequence[Node], folder: Path, advance:
             advance(1, node.graph)
 
 
+def _plant(recipe: HeritageRecipe, roots: Sequence[RootRecipe], folder: Path) -> None:
+    """Train roots from scratch: one by one, or a block of them as one computation."""
+    pictures = digits.load(recipe.seed, recipe.root.pixels)
+    if not recipe.together:
+        for root in roots:
+            model, _ = train_root(root, recipe.classes, pictures)
+            _write(repo_folder(folder, root.repo), model)
+        return
+    for first in range(0, len(roots), BLOCK):
+        block = roots[first : first + BLOCK]
+        models = [digits.architecture(root, recipe.classes, root.seed) for root in block]
+        base = torch.stack([parameters_to_vector(model.parameters()).detach() for model in models])  # (g, p)
+        plans = [scratch(root) for root in block]
+        lessons = [lesson(plan, pictures) for plan in plans]
+        fine_tune(models[0].train(False), base, plans, lessons, recipe.root.batch_size)
+        for root, row in zip(block, base, strict=True):
+            put(models[0], row)
+            _write(repo_folder(folder, root.repo), models[0])
+
+
 def _train(recipe: HeritageRecipe, block: Sequence[Node], folder: Path) -> None:
     """Fine-tune a block, in full or by LoRAs."""
     pictures = digits.load(recipe.seed, recipe.root.pixels)
@@ -144,7 +164,7 @@ def _make(recipe: HeritageRecipe, node: Node, folder: Path) -> None:
     parents = [repo_folder(folder, parent) for parent in node.parents]
     model, *others = (open_model(parent, recipe.root.kind) for parent in parents)
     if others:
-        both = [torch.nn.utils.parameters_to_vector(m.parameters()).detach() for m in (model, *others)]
+        both = [parameters_to_vector(m.parameters()).detach() for m in (model, *others)]
         put(model, torch.stack(both).mean(0))
     _write(repo_folder(folder, node.repo), model, quantised=node.made == "int8")
 

@@ -4,6 +4,9 @@ Graphs as those of VTHR (MoTHer, arXiv 2405.18432), built from scratch: trees of
 their 16, fine-tuned in full (`full`), by LoRAs of one rank that were merged in (`lora`), or of varying rank
 (`ranks`). In a fourth graph (`mixed`) are the children that people really make: averages of two, quantised
 and exact copies, checkpoints in a row, sweeps of a learning rate, and models whose training went on.
+
+A zoo `orchard` asks another question, which root a model has: 140 roots that only their seeds tell apart,
+each with four children. Forty of them are to be known, and all that the others grew are strangers.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ SNAKE, FAN = 4, 4
 """Checkpoints in a row, and models of one sweep."""
 MIXED = 2 + 2 + 2 + 2 + SNAKE + FAN
 """Merges, quantised copies, exact copies, models continued, and those."""
+ORCHARD = ("full", "lora", "heavy", "int8")
+"""The children of each root of an orchard."""
+HEAVY = 2
+"""The heavy one is trained so many times as long, and as fast, as the longest and fastest of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Node:
     Args:
         tree: its root's repo.
         parents: none for a root, two for a merge.
-        made: `root`, `full`, `lora`, `merge`, `int8`, `copy`, `snake`, `fan` or `continued`.
+        made: `root`, `full`, `lora`, `heavy`, `merge`, `int8`, `copy`, `snake`, `fan` or `continued`.
         level: how many steps from the root.
         created: hours after the first root.
         rank: of its LoRA; 0 where it has none.
@@ -71,6 +78,7 @@ class HeritageRecipe:
         steps: uniform range of optimiser steps.
         ranks: of LoRAs; the first where there is but one.
         sizes: by name.
+        graphs: none for those of VTHR, and mixed.
     """
 
     name: str
@@ -87,12 +95,18 @@ class HeritageRecipe:
     weight_decay: tuple[float, ...] = (0.0, 0.01)
     schedules: tuple[str, ...] = ("constant", "linear", "cosine")
     sizes: Mapping[str, Size] = field(default_factory=dict)
+    graphs: tuple[str, ...] | None = None
 
     @property
     def hash(self) -> str:
         """Changes with anything that could change a model (sizes only say how many there are)."""
-        told = {name: value for name, value in asdict(self).items() if name != "sizes"}
+        told = {name: value for name, value in asdict(self).items() if name != "sizes" and value is not None}
         return digest(told)
+
+    @property
+    def together(self) -> bool:
+        """Whether all roots are trained at once: there are many."""
+        return self.graphs is not None
 
     def size(self, name: str) -> Size:
         """A size by name.
@@ -116,6 +130,8 @@ class HeritageRecipe:
 
     def total(self, size: str) -> int:
         """How many models a size has, a root once for each graph that it is in."""
+        if self.graphs:
+            return self.size(size).trees * (1 + len(ORCHARD))
         children, each = self.branching
         plain = 1 + children + children * each
         return self.size(size).trees * ((len(GRAPHS) - 1) * plain + 1 + children + MIXED)
@@ -131,6 +147,9 @@ def _tree(recipe: HeritageRecipe, graph: str, root: str) -> Iterator[Node]:
     draw = random.Random(f"{recipe.seed}/{graph}/{root}")  # noqa: S311  reproducible, not secret
     top = Node(root, graph, root, (), "root", 0, draw.uniform(0, 1000))
     yield top
+    if graph == "orchard":
+        yield from _grown(recipe, top, draw)
+        return
     children = [_child(recipe, top, graph, draw) for _ in range(recipe.branching[0])]
     yield from children
     if graph == "mixed":
@@ -139,6 +158,17 @@ def _tree(recipe: HeritageRecipe, graph: str, root: str) -> Iterator[Node]:
     for child in children:
         for _ in range(recipe.branching[1]):
             yield _child(recipe, child, graph, draw)
+
+
+def _grown(recipe: HeritageRecipe, root: Node, draw: random.Random) -> Iterator[Node]:
+    """A root's children in an orchard."""
+    full = _tuned(recipe, _made(root, "full", draw), root, draw)
+    heavy = _tuned(recipe, _made(root, "heavy", draw), root, draw)
+    rate, steps = HEAVY * recipe.learning_rate[1], HEAVY * recipe.steps[1]
+    yield full
+    yield _child(recipe, root, "lora", draw)
+    yield replace(heavy, plan=replace(_plan_of(heavy), learning_rate=rate, steps=steps))
+    yield replace(_made(full, "int8", draw), graph=root.graph)
 
 
 def _kinds(recipe: HeritageRecipe, children: Sequence[Node], draw: random.Random) -> Iterator[Node]:
@@ -220,4 +250,22 @@ HELD_OUT = replace(
 )
 """The same with other seeds, opened once."""
 
-HERITAGES = {recipe.name: recipe for recipe in (HERITAGE, HELD_OUT)}
+ORCHARD_TREES = replace(
+    HERITAGE,
+    name="orchard",
+    seed=20261126,
+    root=replace(HERITAGE.root, repo="orchard-zoo/vit", seed=1000, shift=0),
+    sizes={"tiny": Size(6, pace=0.02), "bench": Size(140)},
+    graphs=("orchard",),
+)
+"""To develop on."""
+
+ORCHARD_HELD_OUT = replace(
+    ORCHARD_TREES,
+    name="orchard-held-out",
+    seed=20261127,
+    root=replace(ORCHARD_TREES.root, repo="orchard-held-out/vit", seed=2000),
+)
+"""The same with other seeds, opened once."""
+
+HERITAGES = {recipe.name: recipe for recipe in (HERITAGE, HELD_OUT, ORCHARD_TREES, ORCHARD_HELD_OUT)}

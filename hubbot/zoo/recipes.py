@@ -268,6 +268,23 @@ def taught(ranges: Ranges, draw: random.Random, *, repo: str, root: str, split: 
     )
 
 
+def scratch(root: RootRecipe) -> ChildPlan:
+    """The training of a root, on all classes and from nothing, told as a child's."""
+    return ChildPlan(
+        repo=root.repo,
+        root=root.repo,
+        split="root",
+        seed=root.seed,
+        targets=(),
+        learning_rate=root.learning_rate,
+        steps=root.steps,
+        schedule="cosine",
+        weight_decay=0.01,
+        declared=False,
+        task="continued",
+    )
+
+
 def log_uniform(draw: random.Random, low: float, high: float) -> float:
     """A number between two, of three digits, its logarithm as likely here as there."""
     return float(f"{low * (high / low) ** draw.random():.3g}")
