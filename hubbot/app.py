@@ -7,14 +7,14 @@ which door stands behind a setting. Torch is not imported: the engine's worker d
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbot.errors import StoreMissing, UsageError
+from hubbot.errors import StoreError, StoreMissing, UsageError
 from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, Upload
 from hubbot.settings import Settings, load
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hubbot.hub.client import Hub
     from hubbot.library import Library
     from hubbot.pipeline import Bot, Event, Reader
+    from hubbot.store.kin import KnownBy
     from hubbot.store.store import Store
 
 
@@ -86,23 +87,38 @@ def _further_experts(settings: Settings) -> Iterator[Path]:
 
 
 @contextmanager
-def open_reader(settings: Settings) -> Iterator[Reader]:
-    """Everything that reading a model takes, and nothing that writes; closed again afterwards."""
+def open_reader(settings: Settings, added: Sequence[KnownBy] | None = None) -> Iterator[Reader]:
+    """Everything that reading a model takes, and nothing that writes; closed again afterwards.
+
+    Args:
+        added: the roots that admins added; by default those of the database in force, if there is one.
+    """
     from hubbot.engine import Engine
     from hubbot.experts.artifact import fingerprint
     from hubbot.experts.router import Router
+    from hubbot.growth import planted
     from hubbot.pipeline import Reader
     from hubbot.trees.fingerprint import Fingerprint
     from hubbot.trees.forest import Forest, KnownRoot
 
     infos = experts(settings)
     rows = {info.folder: fingerprint(Path(info.folder)) for info in infos}
-    roots = [
+    forest = Forest([
         KnownRoot(info.tree, info.roots[1:], Fingerprint(rows[info.folder]) if rows[info.folder] else None)
         for info in infos
-    ]
+    ])  # fmt: skip
+    for known in _added(settings) if added is None else added:
+        forest.plant(planted(known))
     with open_hub(settings) as hub, Engine(settings.device) as engine:
-        yield Reader(hub=hub, forest=Forest(roots), router=Router(infos), engine=engine)
+        yield Reader(hub=hub, forest=forest, router=Router(infos), engine=engine)
+
+
+def _added(settings: Settings) -> Sequence[KnownBy]:
+    try:
+        with open_store(settings, read_only=True) as store:
+            return store.roots()
+    except StoreError:  # none yet, or of an older hubbot: what is asked here needs none
+        return ()
 
 
 @contextmanager
@@ -124,7 +140,11 @@ def open_bot(
     from hubbot.experts.artifact import text_head
     from hubbot.pipeline import Bot, Manners
 
-    with open_reader(settings) as reader, open_store(settings) as store, store.lock("hubbot"):
+    with (
+        open_store(settings) as store,
+        store.lock("hubbot"),
+        open_reader(settings, store.roots()) as reader,
+    ):
         for info in reader.router.experts:
             store.save_expert(info, text_head(Path(info.folder)))
         yield Bot(
@@ -203,6 +223,24 @@ def order(settings: Settings, verb: str, args: Mapping[str, Any], by: str) -> st
     if outcome.startswith(FAILED):
         raise UsageError(outcome.removeprefix(FAILED))
     return outcome
+
+
+def export_trees(settings: Settings, root: str | None, form: str) -> str:
+    """A tree, or all of them, as the text of a graph.
+
+    Raises:
+        UsageError: there is no such tree or format.
+    """
+    from hubbot.trees.export import FORMATS, exported, graph
+
+    if form not in FORMATS:
+        raise UsageError(f"no format {form!r}", hint=f"one of {', '.join(FORMATS)}")
+    with open_store(settings, read_only=True) as store:
+        roots = [tree.root for tree in store.trees()]
+        if root and root not in roots:
+            raise UsageError(f"there is no tree {root!r}", hint="`hubbot tree list` shows the trees")
+        members = [member for each in ([root] if root else roots) for member in store.tree_members(each)]
+    return exported(graph(members), form)
 
 
 def checks(settings: Settings) -> Mapping[str, Callable[[], str]]:

@@ -12,7 +12,7 @@ from typing import Any
 from hubbot.errors import HubbotError, UsageError
 from hubbot.pipeline import Bot, open_pull_request, settle
 from hubbot.records import Suggestion, SuggestionState
-from hubbot.rounds import rerun
+from hubbot.rounds import add_root, rerun
 
 
 def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
@@ -20,6 +20,10 @@ def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
     if root not in {tree.root for tree in bot.store.trees()}:
         raise UsageError(f"there is no tree {root!r}", hint="`hubbot tree list` shows the trees")
     return f"{rerun(bot, root)} uploads of {root} led down the path again"
+
+
+def _add_tree(bot: Bot, args: Mapping[str, Any]) -> str:
+    return add_root(bot, args["root"])
 
 
 def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:
@@ -40,6 +44,7 @@ FAILED = "failed: "
 
 VERBS: Mapping[str, Callable[[Bot, Mapping[str, Any]], str]] = {
     "tree rerun": _rerun_tree,
+    "tree add": _add_tree,
     "card approve": _approve_card,
     "card open": _open_card,
 }

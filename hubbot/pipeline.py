@@ -21,7 +21,7 @@ from hubbot.card.compose import compose
 from hubbot.engine import Engine
 from hubbot.errors import CardError, HubError, HubUnavailable, RateLimited, UnsupportedDtype, WeightsError
 from hubbot.experts.router import Router
-from hubbot.hub import pulls, tensors, uploads
+from hubbot.hub import pulls, tensors, texts, uploads
 from hubbot.hub.client import Hub
 from hubbot.policy import may_suggest
 from hubbot.records import (
@@ -31,6 +31,8 @@ from hubbot.records import (
     Placement,
     PullRequest,
     Reading,
+    Relative,
+    Sketch,
     Source,
     Suggestion,
     SuggestionState,
@@ -39,13 +41,20 @@ from hubbot.records import (
     Wanted,
 )
 from hubbot.store.store import Store
-from hubbot.trees.declared import trace
-from hubbot.trees.forest import Forest, decide
+from hubbot.trees.declared import MERGE_CONFIG, Words, trace
+from hubbot.trees.fingerprint import choose
+from hubbot.trees.forest import Forest, decide, most, stand
+from hubbot.trees.kin import Crowds, coarse, join, resemble
+from hubbot.trees.sketch import sketch
+from hubbot.weights.quantised import NARROW, multiplied, scale_of
 
 log = logging.getLogger(__name__)
 
 PLAIN = ("F64", "F32", "F16", "BF16")
 """Dtypes whose numbers are the weights; narrower ones were scaled, and mean nothing without their scales."""
+
+MAX_CONFIG_BYTES = 200_000
+"""Of a merge's config; the longest list some hundred models."""
 
 PASSING = (RateLimited, HubUnavailable)
 """Faults of the moment: an upload is not judged by them, it is visited again."""
@@ -91,6 +100,7 @@ class Bot:
     reader: Reader
     store: Store
     manners: Manners
+    crowds: Crowds = field(default_factory=Crowds)
     overlap: timedelta = timedelta(minutes=5)
     first_limit: int = 1000
     batch_size: int = 64
@@ -111,21 +121,29 @@ def notice(hub: Hub, since: datetime | None, limit: int | None) -> list[Upload]:
     return list(uploads.recent(hub, since=since, limit=limit))[::-1]
 
 
-def place(upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest) -> Placement:
-    """Which tree and parent: what the card declares, held against what the weights say.
+def place(
+    upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest
+) -> tuple[Placement, Sketch | None]:
+    """Which tree and parent: what is declared, held against what the weights say.
 
     A repo that declares no parent and follows no known root, but is somebody's base model, is a root.
 
     Args:
         contents: what the weight files hold; None where they cannot be read.
+
+    Returns:
+        The placement, and what its kin are known by; who they are, `relate` says.
     """
-    lineage = trace(upload, _lookup(hub), known_roots=forest.names)
-    recovered, cost = _compare(upload, contents, hub, forest)
+    words = Words(_merge_config(hub, upload), contents.notes if contents else {})
+    lineage = trace(upload, _lookup(hub), known_roots=forest.names, words=words)
+    recovered, found, cost = _compare(upload, contents, hub, forest)
+    if recovered is None and contents is not None:
+        recovered = forest.fits(lineage.root, contents.shapes)
     placement = replace(decide(upload, lineage, recovered), bytes_read=cost)
     if placement.how is How.UNPLACED and not lineage.parent and (child := _child(hub, upload.repo)):
         named = Evidence(Source.TAG, f"{child} names it as its base model")
-        return replace(placement, tree=upload.repo, how=How.ROOT, evidence=(*lineage.evidence, named))
-    return placement
+        placement = replace(placement, tree=upload.repo, how=How.ROOT, evidence=(*lineage.evidence, named))
+    return placement, found
 
 
 def fetch(upload: Upload, wanted: Sequence[Wanted], hub: Hub) -> Tensors:
@@ -148,6 +166,36 @@ def fetch(upload: Upload, wanted: Sequence[Wanted], hub: Hub) -> Tensors:
 def probe(engine: Engine, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[Reading]:
     """Pure arithmetic on a device: labels with probabilities, or an abstention with its reason."""
     return engine.probe(expert, batch)
+
+
+def relate(bot: Bot, upload: Upload, placement: Placement, sketch: Sketch) -> list[Placement]:
+    """The upload's parents within its tree, and those of whoever has others by its coming; it comes first.
+
+    What stands in no tree is compared with the rest that does not: who resemble one another have a root.
+    """
+    merged = placement.relation == "merge" or len(placement.declared) > 1
+    one = Relative(sketch, upload.created_at, merged, placement.parents, placement.declared)
+    near, tree = coarse(sketch), placement.tree
+    crowd = bot.crowds.of(tree, sketch.form, lambda: bot.store.coarse(tree, sketch.form))
+    repos = [*crowd.near(upload.repo, near), *placement.declared]
+    around, placements = bot.store.relatives(repos, tree, sketch.form)
+    around = [other for other in around if other.sketch.repo != upload.repo]
+    placements[upload.repo], family = placement, None
+    if tree is None:
+        family, changed = _family(bot, one, around), [placement]
+        if family:
+            text = f"its weights resemble those of {family}, whose root hubbot does not know"
+            changed = [replace(placement, evidence=(*placement.evidence, Evidence(Source.KIN, text)))]
+    elif placement.how is How.ROOT:
+        changed = [placement]
+    else:
+        stands = join(one, around, bot.reader.forest.sketch(tree, sketch.form))
+        changed = [
+            stand(placements[repo], now.parents, disputed=now.disputed) for repo, now in stands.items()
+        ]
+    bot.store.save_kin(upload, one, near, tree, family, changed)
+    crowd.add(upload.repo, near)
+    return changed
 
 
 def record(store: Store, upload: Upload, placement: Placement, reading: Reading) -> bool:
@@ -252,20 +300,57 @@ def _composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) ->
 
 def _compare(
     upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest
-) -> tuple[Evidence | None, int]:
-    """What the weights say of the root, and the bytes that asking them cost."""
+) -> tuple[Evidence | None, Sketch | None, int]:
+    """What the weights say of the root, what their kin know them by, and the bytes that asking them cost."""
     if contents is None:
-        return None, 0
-    wanted = forest.wanted(contents.shapes)
+        return None, None, 0
+    own = choose(contents.shapes)
+    wanted = most((*own, *forest.wanted(contents.shapes)))
     if not wanted:
-        return None, contents.bytes_read
+        return None, None, contents.bytes_read
     try:
-        rows = tensors.read(hub, upload, wanted)
+        rows, plain = hidden_rows(upload, contents, hub, wanted)
     except PASSING:
         raise
     except (WeightsError, HubError) as error:  # a repo may also vanish between two requests
-        return Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}"), contents.bytes_read
-    return forest.recover(rows), contents.bytes_read + rows.bytes_read
+        told = Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}")
+        return told, None, contents.bytes_read
+    quantised = any(contents.dtypes[want.name] in NARROW for want in own)
+    found = sketch(upload.repo, own, rows.values, quantised=quantised) if plain else None
+    return forest.recover(rows), found, contents.bytes_read + rows.bytes_read
+
+
+def hidden_rows(
+    upload: Upload, contents: tensors.Contents, hub: Hub, wanted: Sequence[Wanted]
+) -> tuple[Tensors, bool]:
+    """Leading rows, quantised ones multiplied out; and whether that was possible with all of them."""
+    narrow = [want for want in wanted if contents.dtypes[want.name] in NARROW]
+    scales = {want.name: scale_of(want, contents.shapes) for want in narrow}
+    read = tensors.read(hub, upload, [*wanted, *(scale for scale in scales.values() if scale)])
+    values = dict(read.values)
+    for name, scale in scales.items():
+        if scale:
+            values[name] = multiplied(values[name], scale, values[scale.name], contents.shapes[name])
+    return replace(read, values=values), all(scales.values())
+
+
+def _family(bot: Bot, one: Relative, around: Sequence[Relative]) -> str | None:
+    """What an unplaced model and those that resemble it go by."""
+    alike = next((other.sketch for other in around if resemble(one.sketch, other.sketch)), None)
+    return bot.store.family_of(alike.repo) if alike else None
+
+
+def _merge_config(hub: Hub, upload: Upload) -> str:
+    """The text of mergekit's config, where a repo has one that is no longer than any such."""
+    if MERGE_CONFIG not in upload.files or upload.gated or upload.private or upload.disabled:
+        return ""
+    try:
+        raw = texts.read(hub, upload.repo, upload.commit, MERGE_CONFIG, MAX_CONFIG_BYTES)
+    except PASSING:
+        raise
+    except HubError:
+        return ""
+    return (raw or b"").decode("utf-8", "replace")
 
 
 def _refusal(

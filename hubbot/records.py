@@ -64,7 +64,13 @@ class Source(StrEnum):
     CARD = "card"
     TAG = "tag"
     ADAPTER_CONFIG = "adapter_config"
+    MERGE_CONFIG = "merge_config"
+    """`mergekit_config.yml`."""
+    METADATA = "metadata"
+    """The notes in a safetensors header."""
     WEIGHTS = "weights"
+    KIN = "kin"
+    """The weights of the other members of its tree."""
     ROOT = "root"
     """The repo is itself a known root."""
 
@@ -89,12 +95,16 @@ class Evidence:
         text: a sentence for people.
         parent: the repo it points to, if any.
         score: for weights, the mean cosine in [-1, 1] between fingerprints.
+        probability: for weights, the calibrated chance that this is its root.
     """
 
     source: Source
     text: str
     parent: str | None = None
     score: float | None = None
+    probability: float | None = None
+    claimed: bool = False
+    """Whether the repo itself names this parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +119,55 @@ class Placement:
     evidence: tuple[Evidence, ...] = ()
     relation: str | None = None
     """`finetune`, `adapter`, `quantized` or `merge`, where known."""
+    others: tuple[str, ...] = ()
+    """Of a merge, the parents beside `parent`."""
     bytes_read: int = 0
     """Body bytes of weight files that the fingerprint cost."""
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """All of them: none of a root, several of a merge."""
+        return (self.parent, *self.others) if self.parent else ()
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """The parents that it names itself; what it says of further ancestors is others' word."""
+        return tuple(dict.fromkeys(e.parent for e in self.evidence if e.parent and e.claimed))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """What is kept of a model's weights, to know its kin by.
+
+    Args:
+        form: which rows of which tensors; only sketches of one form can be compared.
+        values: (m,).
+        kurtosis: log kurtosis of the rows that were read, summed.
+        quantised: whether the weights were rounded to eight bits.
+    """
+
+    repo: str
+    form: str
+    values: Floats
+    kurtosis: float
+    quantised: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relative:
+    """A member of a tree as its kin see it.
+
+    Args:
+        merged: whether it says that it is a merge.
+        parents: those that it has at present.
+        declared: those that it names itself.
+    """
+
+    sketch: Sketch
+    created_at: datetime | None = None
+    merged: bool = False
+    parents: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
 
 
 # --- fetch ------------------------------------------------------------------------------------

@@ -10,109 +10,36 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from hubbot.card.compose import compose
 from hubbot.errors import EngineError, HubbotError, HubError
-from hubbot.hub import pulls, tensors, uploads
+from hubbot.growth import alike, planted, root_of
+from hubbot.hub import pulls, uploads
 from hubbot.pipeline import (
     PASSING,
     Bot,
     Reader,
-    fetch,
     notice,
     open_pull_request,
-    place,
     probe,
     record,
+    relate,
     settle,
     suggest,
 )
 from hubbot.records import (
-    Abstention,
-    Evidence,
     ExpertInfo,
-    How,
-    Placement,
     Reading,
-    RemoteFile,
-    Source,
     Suggestion,
     SuggestionState,
     Tensors,
     Upload,
 )
+from hubbot.visits import Visit, failed, visit
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """An upload after the steps that only read: placed, with tensors for its expert or a reason for none."""
-
-    upload: Upload
-    placement: Placement
-    files: tuple[RemoteFile, ...] = ()
-    """The weight files; a header may name a hundred thousand tensors, and many visits wait for one batch."""
-    expert: ExpertInfo | None = None
-    tensors: Tensors | None = None
-    abstention: Abstention | None = None
-    known: Reading | None = None
-    """What this version of the expert said of these very weights before."""
-    others: tuple[ExpertInfo, ...] | None = None
-    """None where the tree is known. Else the experts to ask beside this one: nothing but the form of an
-    adapter speaks for their trees."""
-    claims: tuple[tuple[ExpertInfo, Reading], ...] = ()
-    """The experts that found the adapter to be like those that they know, with what they said."""
-
-    def heard(self, said: Reading) -> Visit:
-        """After an expert's answer where the tree is open: another to ask, or placed by the only claim."""
-        claims = self.claims
-        if self.expert and not said.abstention:
-            claims = (*claims, (self.expert, said))
-        if self.others:
-            return replace(self, expert=self.others[0], others=self.others[1:], claims=claims)
-        if len(claims) != 1:
-            cost = self.placement.bytes_read + said.bytes_read
-            placement = replace(self.placement, bytes_read=cost)
-            nobody = _nobody_to_ask(placement, None)
-            return replace(self, placement=placement, expert=None, tensors=None, abstention=nobody)
-        [(expert, claim)] = claims
-        known = replace(claim, bytes_read=claim.bytes_read + self.placement.bytes_read)
-        return replace(self, tensors=None).recovered(expert, known)
-
-    def recovered(self, expert: ExpertInfo, known: Reading) -> Visit:
-        """Placed by an expert's word."""
-        text = f"its factors have the form that {expert.name} reads, and are like those it knows"
-        placement = replace(
-            self.placement,
-            tree=expert.tree,
-            parent=expert.tree,
-            how=How.RECOVERED,
-            # In place of the last evidence, which says that nothing places it.
-            evidence=(*self.placement.evidence[:-1], Evidence(Source.WEIGHTS, text, expert.tree)),
-            relation="adapter",
-        )
-        return replace(self, placement=placement, expert=expert, known=known)
-
-    def reading(self, said: Reading | None = None) -> Reading:
-        """What is recorded: what the expert said with all that it cost, or why nobody was asked."""
-        if said is not None:
-            return replace(said, bytes_read=said.bytes_read + self.placement.bytes_read)
-        if self.known is not None:
-            return replace(self.known, commit=self.upload.commit)
-        return Reading(
-            repo=self.upload.repo,
-            commit=self.upload.commit,
-            content_ids=tuple(sorted(f.content_id for f in self.files)) or (self.upload.commit,),
-            tree=self.placement.tree,
-            expert=self.expert.name if self.expert else "",
-            version=self.expert.version if self.expert else "",
-            abstention=self.abstention,
-            bytes_read=self.placement.bytes_read,
-            bytes_stored=sum(f.size for f in self.files),
-        )
 
 
 def poll(bot: Bot) -> int:
@@ -157,7 +84,7 @@ def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
                     batches.leave(upload, error)
                 except Exception as error:  # whatever it is: one upload must not stop the others
                     log.error("%s: given up: %r", upload.repo, error, exc_info=log.isEnabledFor(logging.INFO))
-                    batches.take(_failed(upload, error))
+                    batches.take(failed(upload, error))
             if bot.stopping.is_set():
                 for future in [future for future in under_way if future.cancel()]:
                     batches.keep(under_way.pop(future))
@@ -193,13 +120,41 @@ def rerun(bot: Bot, root: str) -> int:
 
     What the present version of the tree's expert has read already is kept as it is.
     """
-    members = []
-    for upload in bot.store.uploads(tree=root):
+    members = _as_they_are(bot, bot.store.uploads(tree=root))
+    return len(members) - len(process(bot, members))
+
+
+def add_root(bot: Bot, repo: str) -> str:
+    """Know a root by rows of its weights from now on; lead whoever may be of its tree down the path again.
+
+    These are the unplaced models that resemble it, and all that declare it.
+
+    Raises:
+        UsageError: it descends from a root that is known, or has nothing to be known by.
+        HubError, WeightsError: it cannot be read.
+    """
+    upload = uploads.one(bot.hub, repo)
+    known, sketch = root_of(upload, bot.reader)
+    bot.store.save_root(known)
+    bot.reader.forest.plant(planted(known))
+    led = {one.repo: one for one in [*alike(bot, sketch), *bot.store.uploads(tree=upload.repo)]}
+    led.pop(upload.repo, None)
+    left = process(bot, [upload, *_as_they_are(bot, led.values())])
+    placed = len(bot.store.tree_members(upload.repo)) - 1
+    told = f"{upload.repo} is known by {sum(map(len, known.rows.values()))} rows of {len(known.rows)} tensors"
+    waiting = f"; {len(left)} are left to the next poll" if left else ""
+    return f"{told}; {len(led)} uploads led down the path again, {placed} models in its tree{waiting}"
+
+
+def _as_they_are(bot: Bot, recorded: Iterable[Upload]) -> list[Upload]:
+    """Recorded uploads at their present commits; those that are gone stay as they are recorded."""
+    found = []
+    for upload in recorded:
         try:
-            members.append(uploads.one(bot.hub, upload.repo))
+            found.append(uploads.one(bot.hub, upload.repo))
         except HubError as error:
             log.warning("%s: left as it is recorded: %s", upload.repo, error)
-    return len(members) - len(process(bot, members))
+    return found
 
 
 def open_due(bot: Bot) -> None:
@@ -235,86 +190,6 @@ def follow(bot: Bot) -> list[Suggestion]:
         if now.status in (SuggestionState.MERGED, SuggestionState.CLOSED):
             answered.append(settle(bot, suggestion, SuggestionState(now.status)))
     return answered
-
-
-def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit:
-    """Place an upload and fetch what its expert needs; only reads, and holds no connection.
-
-    Args:
-        known: the repo's last reading; where it is of these weights and by this version of the expert,
-            nothing is fetched again (decision 1: a commit to a README makes no new work).
-
-    Raises:
-        RateLimited, HubUnavailable: not now. Every other fault is told as an abstention.
-    """
-    contents, problem = None, None
-    try:
-        contents = tensors.contents(reader.hub, upload)
-    except PASSING:
-        raise
-    except HubbotError as error:
-        problem = Abstention(error.code, str(error))
-    placement = place(upload, contents, reader.hub, reader.forest)
-    expert = reader.router.for_tree(placement.tree) if placement.tree else None
-    seen = Visit(upload, placement, contents.files if contents else (), expert)
-    if contents and not placement.tree and not placement.parent:
-        return _open_visit(reader, seen, contents, known)
-    whole = expert is not None and not expert.reads_adapters
-    if problem or expert is None or (whole and placement.relation == "adapter"):
-        return replace(seen, abstention=problem or _nobody_to_ask(placement, expert))
-    if known and _still_holds(known, expert, seen.files):
-        return replace(seen, known=known)
-    try:
-        return replace(seen, tensors=fetch(upload, expert.wanted, reader.hub))
-    except PASSING:
-        raise
-    except HubbotError as error:
-        return replace(seen, abstention=Abstention(error.code, str(error)))
-
-
-def _open_visit(reader: Reader, seen: Visit, contents: tensors.Contents, known: Reading | None) -> Visit:
-    """A visit to what neither card nor root places: an adapter may still be known by its like."""
-    experts = reader.router.for_form(contents.shapes)
-    nobody = replace(seen, abstention=_nobody_to_ask(seen.placement, None))
-    for expert in experts:
-        if known and _still_holds(known, expert, seen.files):
-            return seen.recovered(expert, known)
-    if not experts:
-        return nobody
-    wanted = dict.fromkeys(want for expert in experts for want in expert.wanted)
-    try:
-        read = fetch(seen.upload, tuple(wanted), reader.hub)
-    except PASSING:
-        raise
-    except HubbotError:
-        return nobody
-    return replace(seen, tensors=read, expert=experts[0], others=experts[1:])
-
-
-def _failed(upload: Upload, error: Exception) -> Visit:
-    """A visit that came to nothing in a way that nobody foresaw."""
-    why = error if isinstance(error, HubbotError) else HubbotError(f"{type(error).__name__}: {error}")
-    evidence = Evidence(Source.WEIGHTS, "unplaced: the upload could not be looked at")
-    placement = Placement(upload.repo, upload.commit, None, None, How.UNPLACED, (evidence,))
-    return Visit(upload, placement, abstention=Abstention(why.code, str(why)))
-
-
-def _nobody_to_ask(placement: Placement, expert: ExpertInfo | None) -> Abstention:
-    """Why no expert is consulted although the weights are readable."""
-    if placement.tree is None:
-        return Abstention("unplaced", "neither the card nor the weights say which tree it belongs to")
-    if expert is None:
-        return Abstention("no-expert", f"there is no expert for the tree of {placement.tree} yet")
-    return Abstention("adapter", f"an adapter: {expert.name} reads whole weights, not low-rank factors")
-
-
-def _still_holds(known: Reading, expert: ExpertInfo, files: Sequence[RemoteFile]) -> bool:
-    if not known.tensors_read:
-        return False  # nothing was read then: it speaks of the card or of a fault, not of these weights
-    there = {f.content_id for f in files}
-    return (known.expert, known.version) == (expert.name, expert.version) and there.issuperset(
-        known.content_ids
-    )
 
 
 _Member = tuple[Visit, Tensors]
@@ -373,7 +248,12 @@ class _Batches:
 
     def _conclude(self, seen: Visit, reading: Reading) -> None:
         """The end of the path; each step may be repeated, so that a stop between two loses nothing."""
-        record(self.bot.store, seen.upload, seen.placement, reading)
+        placement, *adopted = (
+            relate(self.bot, seen.upload, seen.placement, seen.sketch) if seen.sketch else [seen.placement]
+        )
+        record(self.bot.store, seen.upload, placement, reading)
+        for changed in adopted:
+            self.bot.watch(changed)
         self.bot.watch(reading)
         try:
             suggestion = suggest(self.bot, seen.upload, reading, seen.expert) if seen.expert else None

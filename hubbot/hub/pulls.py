@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import warnings
 from typing import Any
-from urllib.parse import quote
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, Discussion
 
 from hubbot.errors import CardError, HubError
+from hubbot.hub import texts
 from hubbot.hub.client import Hub
 from hubbot.hub.faults import NO_TOKEN_HINT, FileNotThere, shown, translated
 from hubbot.records import PullRequest, Suggestion
@@ -69,22 +69,13 @@ def read_card(hub: Hub, repo: str, revision: str) -> bytes | None:
         CardError: it is larger than any card.
         HubError: see `translated`.
     """
-
-    path = f"/{quote(repo, safe='/')}/resolve/{quote(revision, safe='')}/{CARD}"
-
-    def once() -> bytes:
-        kept = bytearray()
-        with hub.wire.opened(path, repo=repo, file=CARD) as response:
-            for piece in hub.wire.pieces(response):
-                kept += piece
-                if len(kept) > MAX_CARD_BYTES:
-                    raise CardError(f"a card over {MAX_CARD_BYTES} bytes is not read", repo=repo, file=CARD)
-        return bytes(kept)
-
     try:
-        return hub.patience.with_reads(once)
+        raw = texts.read(hub, repo, revision, CARD, MAX_CARD_BYTES)
     except FileNotThere:
         return None
+    if raw is None:
+        raise CardError(f"a card over {MAX_CARD_BYTES} bytes is not read", repo=repo, file=CARD)
+    return raw
 
 
 def validate_card(hub: Hub, text: str) -> list[str]:

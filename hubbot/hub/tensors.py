@@ -49,12 +49,14 @@ class Contents:
         files: all weight files of the family that is read.
         shapes: tensor name to shape, over all files.
         dtypes: tensor name to dtype as stored.
+        notes: the metadata of the header that was read first; what a model says of itself.
         bytes_read: body bytes that the headers cost; 0 where they were known already.
     """
 
     files: tuple[RemoteFile, ...]
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, str]
+    notes: Mapping[str, str]
     bytes_read: int
 
 
@@ -103,6 +105,7 @@ def contents(hub: Hub, upload: Upload, file: RemoteFile | None = None) -> Conten
         files=tuple(family.files.values()),
         shapes={name: entry.shape for name, (_, entry) in entries.items()},
         dtypes={name: entry.dtype for name, (_, entry) in entries.items()},
+        notes=next((source.header.metadata for source, _ in entries.values()), {}),
         bytes_read=meter.bytes_read,
     )
 

@@ -44,6 +44,7 @@ def save_placement(session: Session, placement: Placement) -> None:
         PlacementRow(
             **values,
             how=placement.how.value,
+            others=list(placement.others),
             evidence=[asdict(evidence) for evidence in placement.evidence],
             bytes_read=placement.bytes_read,
         )
@@ -52,12 +53,12 @@ def save_placement(session: Session, placement: Placement) -> None:
 
 def placement(session: Session, repo: str) -> Placement | None:
     row = session.get(PlacementRow, repo)
-    return _placement(row) if row else None
+    return record_of(row) if row else None
 
 
 def members(session: Session, root: str) -> list[Placement]:
     query = select(PlacementRow).where(PlacementRow.tree == root).order_by(PlacementRow.repo)
-    return [_placement(row) for row in session.scalars(query)]
+    return [record_of(row) for row in session.scalars(query)]
 
 
 def trees(session: Session) -> list[Tree]:
@@ -116,7 +117,7 @@ def _tally(session: Session, query: Any) -> dict[str, Any]:
     return dict(session.execute(query).all())
 
 
-def _placement(row: PlacementRow) -> Placement:
+def record_of(row: PlacementRow) -> Placement:
     evidence = tuple(Evidence(**(item | {"source": Source(item["source"])})) for item in row.evidence)
     return Placement(
         repo=row.repo,
@@ -126,6 +127,7 @@ def _placement(row: PlacementRow) -> Placement:
         how=How(row.how),
         evidence=evidence,
         relation=row.relation,
+        others=tuple(row.others),
         bytes_read=row.bytes_read,
     )
 

@@ -11,17 +11,41 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 
 from hubbot.errors import StoreError, StoreMissing
-from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, SuggestionState, TextHead, Upload
-from hubbot.store import commands, connection, counts, forest, lock, readings, schema, suggestions, uploads
+from hubbot.records import (
+    ExpertInfo,
+    Placement,
+    Reading,
+    Relative,
+    Suggestion,
+    SuggestionState,
+    TextHead,
+    Upload,
+)
+from hubbot.store import (
+    commands,
+    connection,
+    counts,
+    forest,
+    kin,
+    lock,
+    readings,
+    schema,
+    suggestions,
+    uploads,
+)
 from hubbot.store.commands import Command
 from hubbot.store.forest import Tree
+from hubbot.store.kin import Family, KnownBy
+
+if TYPE_CHECKING:
+    from hubbot.records import Floats
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -155,6 +179,45 @@ class Store:
 
     def tree_members(self, root: str) -> list[Placement]:
         return self._read(forest.members, root)
+
+    def save_kin(
+        self,
+        upload: Upload,
+        one: Relative,
+        coarse: Floats,
+        tree: str | None,
+        family: str | None,
+        placements: Iterable[Placement],
+    ) -> None:
+        """An upload's sketch with the placements that it changed, its own among them: in one transaction."""
+        self._write(kin.save, upload, one, coarse, tree, family, placements)
+
+    def coarse(self, tree: str | None, form: str) -> list[tuple[str, Floats]]:
+        """The coarse sketches of a tree's members, or of what stands in none."""
+        return self._read(kin.coarse, tree, form)
+
+    def relatives(
+        self, repos: Collection[str], tree: str | None, form: str
+    ) -> tuple[list[Relative], dict[str, Placement]]:
+        """Those of these repos that stand in the tree, then their parents; with the placements of all."""
+        return self._read(kin.relatives, repos, tree, form)
+
+    def family_of(self, repo: str) -> str | None:
+        return self._read(kin.family_of, repo)
+
+    def families(self) -> list[Family]:
+        """Unplaced models that resemble one another, the largest family first."""
+        return self._read(kin.families)
+
+    def family_members(self, family: str) -> list[str]:
+        return self._read(kin.family_members, family)
+
+    def save_root(self, known: KnownBy) -> None:
+        self._write(kin.save_root, known)
+
+    def roots(self) -> list[KnownBy]:
+        """The roots that admins added, with what they are known by."""
+        return self._read(kin.roots)
 
     def save_expert(self, info: ExpertInfo, head: TextHead | None = None) -> None:
         """With its text head, if it has one, so that a search needs no expert's folder."""

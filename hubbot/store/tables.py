@@ -100,12 +100,16 @@ class UploadRow(Base):
 
 
 class TreeRow(Base):
-    """A model tree, named by its root; `aliases` are roots that count as the same."""
+    """A model tree, named by its root; `aliases` are roots that count as the same.
+
+    `fingerprint` holds rows of the root, as `store.kin` packs them, where an admin had it added.
+    """
 
     __tablename__ = "trees"
 
     root: Mapped[str] = mapped_column(primary_key=True)
     aliases: Mapped[list[Any]]
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
 
 
 class PlacementRow(Base):
@@ -120,7 +124,29 @@ class PlacementRow(Base):
     how: Mapped[str]
     evidence: Mapped[list[Any]]
     relation: Mapped[str | None]
+    others: Mapped[list[Any]] = mapped_column(server_default="[]")
     bytes_read: Mapped[int] = mapped_column(BigInt)
+
+
+class SketchRow(Base):
+    """What is kept of a model's weights, to know its kin by; vectors are little-endian float32.
+
+    `family` is the repo that unplaced models which resemble one another go by.
+    """
+
+    __tablename__ = "sketches"
+    __table_args__ = (Index("ix_sketches_tree_form", "tree", "form"),)
+
+    repo: Mapped[str] = mapped_column(ForeignKey("uploads.repo", ondelete="CASCADE"), primary_key=True)
+    tree: Mapped[str | None]
+    form: Mapped[str]
+    family: Mapped[str | None] = mapped_column(index=True)
+    created_at: Mapped[datetime | None]
+    merged: Mapped[bool]
+    quantised: Mapped[bool]
+    kurtosis: Mapped[float]
+    coarse: Mapped[bytes] = mapped_column(LargeBinary)
+    weights: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
 
 
 class ExpertRow(Base):

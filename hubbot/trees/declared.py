@@ -1,4 +1,4 @@
-"""Ancestry as an upload declares it: card, tags and adapter config, followed up to the root.
+"""Ancestry as an upload declares it, in its card, tags, configs and notes, followed up to the root.
 
 Parents on the Hub are wrong, renamed, deleted, somebody's local path, or the repo itself. Nothing here is
 believed without saying so: what cannot be used becomes evidence that names the reason.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from hubbot.records import Evidence, Source, Upload
@@ -20,7 +20,38 @@ HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 # What the Hub accepts: one or two parts of at most 96 characters together, no `--` and no `..`.
 _REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:\w[\w.-]*/)?\w[\w.-]*", re.ASCII)
 _MAX_ID_CHARS = 96
-_WHERE = {Source.CARD: "card", Source.TAG: "tags", Source.ADAPTER_CONFIG: "adapter config"}
+_WHERE = {
+    Source.CARD: "card",
+    Source.TAG: "tags",
+    Source.ADAPTER_CONFIG: "adapter config",
+    Source.MERGE_CONFIG: "merge config",
+    Source.METADATA: "weight file's metadata",
+}
+MERGE_CONFIG = "mergekit_config.yml"
+NOTES = ("base_model", "base_model_name_or_path")
+"""Keys of a safetensors header's metadata that trainers write their base model under."""
+_MERGED = re.compile(r"^[ \t-]*(?:model|base_model|path)[ \t]*:[ \t]*['\"]?([^\s'\"#{]+)", re.MULTILINE)
+"""Where mergekit's configs name models; reading lines needs no YAML, which could be a trap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What else an upload says of its parents, in files that its listing does not tell of.
+
+    Args:
+        merge_config: the text of `mergekit_config.yml`; empty where there is none.
+        notes: the metadata of its weight file.
+    """
+
+    merge_config: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def claims(self) -> Iterator[tuple[Source, object]]:
+        for found in _MERGED.findall(self.merge_config):
+            yield Source.MERGE_CONFIG, found.partition("+")[0]  # mergekit writes a LoRA behind its model
+        for name in NOTES:
+            if self.notes.get(name):
+                yield Source.METADATA, self.notes[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +59,23 @@ class Lineage:
     """What an upload says of its ancestors.
 
     Args:
-        parent: the first parent that it names, in a form the Hub would accept.
+        parents: those that it names, in a form the Hub would accept.
         root: the last ancestor reached, by its tree's name; None where the chain ends in a circle or nowhere.
         relation: one of `RELATIONS`, declared or else inferred as the Hub does.
         evidence: every claim and every step, the ones that were ignored included.
         known: whether that root is one of hubbot's.
     """
 
-    parent: str | None = None
+    parents: tuple[str, ...] = ()
     root: str | None = None
     relation: str | None = None
     evidence: tuple[Evidence, ...] = ()
     known: bool = False
+
+    @property
+    def parent(self) -> str | None:
+        """The first of them, which leads."""
+        return self.parents[0] if self.parents else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +95,7 @@ def trace(
     lookup: Callable[[str], Upload | None],
     *,
     known_roots: Mapping[str, str],
+    words: Words | None = None,
     max_depth: int = 20,
 ) -> Lineage:
     """Follow the declared parents of an upload up to the root.
@@ -69,20 +106,21 @@ def trace(
     Args:
         lookup: gives the repo of that name, None where the Hub has none; what it raises passes through.
         known_roots: name to tree, aliases included; the climb ends at these names.
+        words: what it says beside its listing.
         max_depth: the most ancestors that are looked at.
     """
     known = {name.casefold(): tree for name, tree in known_roots.items()}
     if tree := known.get(upload.repo.casefold()):
         text = "this repo is itself a root that hubbot knows"
         return Lineage(root=tree, evidence=(Evidence(Source.ROOT, text),), known=True)
-    claims = _claims(upload)
+    claims = _claims(upload, words or Words())
     if not claims.parents:
         return Lineage(evidence=claims.evidence)
     source = next(e.source for e in claims.evidence if e.parent)
     root, steps = _climb(upload.repo, claims.parents[0], source, lookup, known, max_depth)
     tree = known.get(root.casefold()) if root else None
     evidence = claims.evidence + steps
-    return Lineage(claims.parents[0], tree or root, claims.relation, evidence, known=tree is not None)
+    return Lineage(claims.parents, tree or root, claims.relation, evidence, known=tree is not None)
 
 
 def _climb(
@@ -109,7 +147,7 @@ def _climb(
             steps.append(Evidence(source, f"{parent} is now called {found.repo}", found.repo))
             parent = found.repo
             continue
-        claim = next((e for e in _claims(found).evidence if e.parent), None)
+        claim = next((e for e in _claims(found, Words()).evidence if e.parent), None)
         if claim is None or claim.parent is None:
             return parent, tuple(steps)
         path, source = [*path, parent], claim.source
@@ -118,15 +156,16 @@ def _climb(
     return None, (*steps, Evidence(source, f"no root within {max_depth} declared ancestors"))
 
 
-def _claims(upload: Upload) -> _Claims:
+def _claims(upload: Upload, words: Words) -> _Claims:
     card = [(Source.CARD, value) for value in _listed(upload.card.get("base_model"))]
     adapter = [(Source.ADAPTER_CONFIG, value) for value in _listed(_adapter_base(upload))]
     relations, tagged = _tags(upload)
     named: dict[tuple[Source, str], Evidence] = {}
     parents: set[str] = set()
-    for source, value in (*card, *adapter, *((Source.TAG, tag) for tag in tagged)):
+    further = [*words.claims()]
+    for source, value in (*card, *adapter, *((Source.TAG, tag) for tag in tagged), *further):
         # The Hub makes the tags from the card: a tag that repeats it is no second witness.
-        if source is Source.TAG and value in parents:
+        if source in (Source.TAG, Source.MERGE_CONFIG) and value in parents:
             continue
         claim = _judge(source, value, upload.repo)
         named.setdefault((source, claim.parent or claim.text), claim)
@@ -138,7 +177,8 @@ def _claims(upload: Upload) -> _Claims:
             f"{len(kept)} parents are named, only the first {MAX_PARENTS} are used",
         )
         kept = (*kept[:MAX_PARENTS], Evidence(source, text))
-    odd, relation = _relation(upload, relations, bool(adapter), kept)
+    merged = any(claim.source is Source.MERGE_CONFIG and claim.parent for claim in kept)
+    odd, relation = _relation(upload, relations, bool(adapter), merged, kept)
     return _Claims((*kept, *odd), relation)
 
 
@@ -166,7 +206,7 @@ def _tags(upload: Upload) -> tuple[list[str], list[str]]:
 
 
 def _relation(
-    upload: Upload, tagged: list[str], adapter: bool, claims: tuple[Evidence, ...]
+    upload: Upload, tagged: list[str], adapter: bool, merged: bool, claims: tuple[Evidence, ...]
 ) -> tuple[Iterator[Evidence], str | None]:
     """The declared relation, else what the Hub would infer, and evidence for one that is no relation."""
     parents = {e.parent for e in claims if e.parent}
@@ -185,7 +225,7 @@ def _relation(
     elif "quantization_config" in upload.config:
         relation = "quantized"
     else:
-        relation = ("merge" if len(parents) > 1 else "finetune") if parents else None
+        relation = ("merge" if merged or len(parents) > 1 else "finetune") if parents else None
     return (Evidence(Source.CARD, text) for text in odd), relation
 
 
@@ -197,7 +237,7 @@ def _judge(source: Source, value: object, repo: str) -> Evidence:
         fault = "which is the repo itself"
     if fault:
         return Evidence(source, f"the {where} names {_shown(value)} as parent, {fault}: ignored")
-    return Evidence(source, f"the {where} names {name} as parent", name)
+    return Evidence(source, f"the {where} names {name} as parent", name, claimed=True)
 
 
 def _repo_id(value: object) -> tuple[str, str]:

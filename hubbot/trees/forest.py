@@ -6,12 +6,14 @@ since weights are what is read, and both stay on the record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from hubbot.records import Evidence, How, Placement, Source, Tensors, Upload, Wanted
+from hubbot.records import Evidence, How, Placement, Sketch, Source, Tensors, Upload, Wanted
 from hubbot.trees.declared import Lineage
-from hubbot.trees.fingerprint import OTHER_ROOT, SAME_ROOT, Fingerprint, similarity
+from hubbot.trees.fingerprint import OTHER_ROOT, SAME_ROOT, Fingerprint, Tails, similarity, tails_of
+from hubbot.trees.sketch import sketch
+from hubbot.weights import pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,44 @@ class Forest:
     def __init__(self, roots: Sequence[KnownRoot]) -> None:
         self.roots = tuple(roots)
 
+    def plant(self, root: KnownRoot) -> None:
+        """One root more, or another fingerprint of one that is known."""
+        self.roots = (*(known for known in self.roots if known.root != root.root), root)
+
+    def known(self, tree: str) -> KnownRoot | None:
+        """The root of a tree."""
+        return next((root for root in self.roots if root.root == tree), None)
+
     @property
     def names(self) -> Mapping[str, str]:
         """Every name of a known root, aliases included, to the name of its tree."""
         return {name: r.root for r in self.roots for name in (r.root, *r.aliases)}
 
+    def sketch(self, tree: str, form: str) -> Sketch | None:
+        """The root of a tree as its members see it, if it is known by rows of this form."""
+        known = self.known(tree)
+        if known is None or known.fingerprint is None:
+            return None
+        found = sketch(known.root, known.fingerprint.whole(), known.fingerprint.rows)
+        return found if found and found.form == form else None
+
+    def fits(self, tree: str | None, shapes: Mapping[str, tuple[int, ...]]) -> Evidence | None:
+        """Whether an adapter's factors have the shapes of the root's layers, as far as these are known."""
+        known = self.known(tree) if tree else None
+        if known is None or known.fingerprint is None:
+            return None
+        for name, shape in known.fingerprint.shapes.items():
+            layer = name.removesuffix(".weight")
+            names = pairs.pair(layer, shapes)
+            if names and len(shape) == 2 and (why := pairs.fault(layer, shape, *(shapes[n] for n in names))):
+                return Evidence(Source.WEIGHTS, f"its factors do not fit {known.root}: {why}", score=0.0)
+        return None
+
     def wanted(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Wanted, ...]:
         """The rows that tell which root a model with these tensors has; nothing where no root fits."""
-        most: dict[str, Wanted] = {}
-        for root in self.roots:
-            for want in root.fingerprint.wanted(shapes) if root.fingerprint else ():
-                if (want.rows or 0) > (most[want.name].rows or 0 if want.name in most else 0):
-                    most[want.name] = want
-        return tuple(most.values())
+        tails = tails_of(shapes)
+        prints = [root.fingerprint for root in self.roots if root.fingerprint]
+        return most(want for known in prints for want in known.wanted(shapes, tails))
 
     def recover(self, tensors: Tensors) -> Evidence | None:
         """What the weights say of the root.
@@ -56,7 +83,8 @@ class Forest:
             Evidence that points to the nearest root, if that is near enough; evidence without a parent if the
             weights were compared and follow no root; None if there was nothing to compare.
         """
-        scores = [(score, r.root) for r in self.roots if (score := _compare(r, tensors)) is not None]
+        tails = tails_of(tensors.values)
+        scores = [(score, r.root) for r in self.roots if (score := _compare(r, tensors, tails)) is not None]
         if not scores:
             return None
         score, root = max(scores)
@@ -72,6 +100,15 @@ class Forest:
         return Evidence(Source.WEIGHTS, text, root, score)
 
 
+def most(wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """Each tensor once, with the most rows that anybody wants of it."""
+    found: dict[str, Wanted] = {}
+    for want in wanted:
+        if want.name not in found or (want.rows or 0) > (found[want.name].rows or 0):
+            found[want.name] = want
+    return tuple(found.values())
+
+
 def decide(upload: Upload, lineage: Lineage, recovered: Evidence | None) -> Placement:
     """Weigh what is declared against what the weights say.
 
@@ -82,21 +119,42 @@ def decide(upload: Upload, lineage: Lineage, recovered: Evidence | None) -> Plac
     evidence = lineage.evidence + ((recovered,) if recovered else ())
     declared, found = lineage.root, recovered.parent if recovered else None
 
-    def place(how: How, tree: str | None, parent: str | None, relation: str | None = None) -> Placement:
-        return Placement(upload.repo, upload.commit, tree, parent, how, evidence, relation)
+    def place(how: How, tree: str | None, parents: Sequence[str], relation: str | None = None) -> Placement:
+        first, others = (parents[0], tuple(parents[1:])) if parents else (None, ())
+        return Placement(upload.repo, upload.commit, tree, first, how, evidence, relation, others)
 
     if any(e.source is Source.ROOT for e in lineage.evidence):
-        return place(How.ROOT, declared, None)
+        return place(How.ROOT, declared, ())
     if declared and found == declared:
-        return place(How.BOTH, declared, lineage.parent, lineage.relation)
+        return place(How.BOTH, declared, lineage.parents, lineage.relation)
     if found:
-        return place(How.CONFLICT if declared else How.RECOVERED, found, found)
+        return place(How.CONFLICT if declared else How.RECOVERED, found, (found,))
     if declared and lineage.known and _denies(recovered):
-        return place(How.CONFLICT, None, lineage.parent)
+        return place(How.CONFLICT, None, lineage.parents)
     if declared:
-        return place(How.DECLARED, declared, lineage.parent, lineage.relation)
+        return place(How.DECLARED, declared, lineage.parents, lineage.relation)
     evidence = (*evidence, _why_unplaced(lineage, recovered))
-    return place(How.UNPLACED, None, lineage.parent)
+    return place(How.UNPLACED, None, lineage.parents)
+
+
+def stand(placement: Placement, parents: Sequence[str], *, disputed: bool) -> Placement:
+    """A placement among its kin: with the parents that it has there, and why.
+
+    Args:
+        disputed: whether the model names others itself, which its weights do not go on from.
+    """
+    evidence = tuple(each for each in placement.evidence if each.source is not Source.KIN)
+    if parents and tuple(parents) != placement.declared:
+        lead = "in conflict with what it declares, its" if disputed else "its"
+        goes_on = (
+            f"lie between those of {' and '.join(parents)}"
+            if len(parents) > 1
+            else f"go on from {parents[0]}"
+        )
+        evidence += (Evidence(Source.KIN, f"{lead} weights {goes_on}", parents[0]),)
+    first, others = (parents[0], tuple(parents[1:])) if parents else (placement.parent, placement.others)
+    how = How.CONFLICT if disputed else placement.how
+    return replace(placement, parent=first, others=others, how=how, evidence=evidence)
 
 
 def _denies(recovered: Evidence | None) -> bool:
@@ -104,14 +162,11 @@ def _denies(recovered: Evidence | None) -> bool:
     return recovered is not None and recovered.score is not None and recovered.score < OTHER_ROOT
 
 
-def _compare(root: KnownRoot, tensors: Tensors) -> float | None:
+def _compare(root: KnownRoot, tensors: Tensors, tails: Tails) -> float | None:
     if root.fingerprint is None:
         return None
-    rows = {
-        name: tensors.values[name][: len(mine)]
-        for name, mine in root.fingerprint.rows.items()
-        if name in tensors.values
-    }
+    names = root.fingerprint.names_in(tensors.values, tails)
+    rows = {name: tensors.values[there][: len(root.fingerprint.rows[name])] for name, there in names.items()}
     return similarity(root.fingerprint, Fingerprint(rows))
 
 

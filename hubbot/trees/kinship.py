@@ -6,6 +6,10 @@ kin. So the nearest model is the parent or the child. Which of the two: the olde
 spanning tree is hung up by the root from which on kurtosis falls along most edges, since outliers shrink
 while a model is fine-tuned (MoTHer, arXiv 2405.18432): one choice a tree in place of one an edge.
 
+Where the root is known, times can be caught lying. A child goes on from its parent in a direction of its own:
+at the parent, the way to the child and the way back to the root make a right angle, and at the child they do
+not. Where that is plain to see it outweighs any date.
+
 Four kinds of models are told apart. Copies and quantised copies are leaves (99.41% are; Model Atlas). A merge
 lies between its parents, on the line through them. The models of a sweep move along one line, in any order.
 
@@ -45,6 +49,9 @@ ALIGNED = 0.3
 """Two steps with a cosine of this or more go along one line. Trainings on different data had .14 at most on
 the zoo `heritage`, two of one sweep .54 and more."""
 
+UPRIGHT, SLANTED = 0.1, -0.4
+"""Cosines, at the parent and at the child, of the ways to each other and from the root: a plain case."""
+
 STEEP = 20.0
 """How sharply a fall in log kurtosis counts as one: by a twentieth, three quarters."""
 
@@ -58,6 +65,8 @@ class Member:
         kurtosis: log kurtosis of its matrices, summed.
         created: in any unit; None where it is not known, or not to be believed.
         quantised: whether the weights were rounded to a few bits.
+        root: whether it is known to be the root of all.
+        merged: whether it says that it is a merge: it lies nearer to the root than what it was made of.
     """
 
     repo: str
@@ -65,6 +74,8 @@ class Member:
     kurtosis: float
     created: float | None = None
     quantised: bool = False
+    root: bool = False
+    merged: bool = False
 
 
 def relate(members: Sequence[Member]) -> dict[str, tuple[str, ...]]:
@@ -87,7 +98,11 @@ def relate(members: Sequence[Member]) -> dict[str, tuple[str, ...]]:
     if rest and order is None:
         found |= _hung(members, D, rest)
     elif order is not None:
-        found |= _timed(D, rest, whole, order)
+        known = {i: p for i, p in found.items() if i not in rest}
+        plain = [i for i in rest if not members[i].merged]
+        found |= _timed(D, rest, whole, _older(members, X, D, plain, order))
+        if _in_a_circle(found):
+            found = known | _timed(D, rest, whole, _by_rank(order))
         found |= _fans(X, D, found, order)
     names = [member.repo for member in members]
     return {name: tuple(names[p] for p in found.get(i, ())) for i, name in enumerate(names)}
@@ -111,7 +126,7 @@ def _distances(X: Exact) -> Exact:
 
 def _in_time(members: Sequence[Member]) -> list[int] | None:
     """The rank of each member in time; None where a time is missing."""
-    times = [member.created for member in members]
+    times = [-np.inf if member.root else member.created for member in members]
     if any(time is None for time in times):
         return None
     ranks = np.argsort(np.argsort(np.array(times, dtype=np.float64), kind="stable"), kind="stable")
@@ -157,14 +172,45 @@ def _nearest(D: Exact, i: int, among: Sequence[int]) -> int:
     return min((j for j in among if j != i), key=lambda j: float(D[i, j]))
 
 
+def _by_rank(order: Sequence[int]) -> NDArray[np.bool_]:
+    ranks = np.array(order)
+    return ranks[None, :] < ranks[:, None]
+
+
+def _older(
+    members: Sequence[Member], X: Exact, D: Exact, plain: Sequence[int], order: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Whether the second may be the first's parent: by time, or by plain geometry among some. (n, n)"""
+    older = _by_rank(order)
+    root = next((i for i, member in enumerate(members) if member.root), None)
+    if root is None:
+        return older
+    U = X - X[root]  # (n, d)
+    G, far, some = U @ U.T, D[root], [i for i in plain if D[root, i] > 0]
+    for i, j in combinations(some, 2):
+        for child, parent in ((i, j), (j, i)):
+            if D[i, j] == 0:
+                continue
+            at_parent = (G[i, j] - far[parent] ** 2) / (D[i, j] * far[parent])
+            at_child = (G[i, j] - far[child] ** 2) / (D[i, j] * far[child])
+            if abs(at_parent) <= UPRIGHT and at_child <= SLANTED:
+                older[child, parent], older[parent, child] = True, False
+    return older
+
+
+def _in_a_circle(found: Mapping[int, tuple[int, ...]]) -> bool:
+    graph = nx.DiGraph([(p, child) for child, parents in found.items() for p in parents])
+    return not nx.is_directed_acyclic_graph(graph)
+
+
 def _timed(
-    D: Exact, some: Sequence[int], among: Sequence[int], order: Sequence[int]
+    D: Exact, some: Sequence[int], among: Sequence[int], older: NDArray[np.bool_]
 ) -> dict[int, tuple[int, ...]]:
     """The nearest of those that are older; the oldest has none."""
     found: dict[int, tuple[int, ...]] = {}
     for i in some:
-        older = [j for j in among if order[j] < order[i]]
-        found[i] = (_nearest(D, i, older),) if older else ()
+        before = [j for j in among if older[i, j]]
+        found[i] = (_nearest(D, i, before),) if before else ()
     return found
 
 
@@ -228,5 +274,6 @@ def _hung(members: Sequence[Member], D: Exact, some: Sequence[int]) -> dict[int,
         steps = nx.bfs_edges(tree, root)
         return sum(float(np.tanh(STEEP * (members[a].kurtosis - members[b].kurtosis))) for a, b in steps)
 
-    root = max(some, key=falls)
+    root = next((i for i in some if members[i].root), None)
+    root = max(some, key=falls) if root is None else root
     return {root: (), **{child: (parent,) for parent, child in nx.bfs_edges(tree, root)}}

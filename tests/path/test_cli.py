@@ -97,10 +97,16 @@ def test_models_trees_and_suggestions_are_shown(polled, children, demo_readings)
     assert shown["placement"]["tree"] == child.root
     assert shown["suggestion"]["state"] == "draft"
     trees = last_line(hubbot("tree", "list", "--json", home=polled))
-    assert {c.root for c in children} <= {tree["root"] for tree in trees}
+    assert {c.root for c in children} <= {tree["root"] for tree in trees["trees"]}
     members = last_line(hubbot("tree", "show", child.root, "--json", home=polled))
     assert child.repo in {member["placement"]["repo"] for member in members}
-    for words in ("model show " + child.repo, "tree list", "tree show " + child.root, "card queue"):
+    for words in (
+        "model show " + child.repo,
+        "tree list",
+        "tree show " + child.root,
+        "tree why " + child.repo,
+        "card queue",
+    ):
         done = hubbot(*words.split(), home=polled)
         assert done.returncode == 0, done.stderr
         assert child.root in done.stdout or child.repo in done.stdout

@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import HfApi
 from stage import TOKEN, files_of, settings_for, upload
 
-from hubbot import rounds
+from hubbot import visits
 from hubbot.app import open_bot
 from hubbot.cli.logs import set_up
 from hubbot.errors import HubUnavailable, WeightsError
@@ -108,8 +108,8 @@ def test_a_fault_that_nobody_foresaw_stops_nobody(hub, bot_of, a_child, monkeypa
             raise ZeroDivisionError("surprise")
         return place(upload, *others)
 
-    place = rounds.place
-    monkeypatch.setattr(rounds, "place", stumbling)
+    place = visits.place
+    monkeypatch.setattr(visits, "place", stumbling)
     upload(hub.repos, EVIL, files_of(a_child))
     upload(hub.repos, GOOD, files_of(a_child))
     with bot_of() as bot:

@@ -1,0 +1,28 @@
+"""Small files that people wrote: cards and configs, whole or not at all."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from hubbot.hub.client import Hub
+
+
+def read(hub: Hub, repo: str, revision: str, file: str, limit: int) -> bytes | None:
+    """A file byte for byte; None where it has more than `limit` bytes.
+
+    Raises:
+        FileNotThere: the repo has none of that name.
+        HubError: see `translated`.
+    """
+    path = f"/{quote(repo, safe='/')}/resolve/{quote(revision, safe='')}/{quote(file, safe='/')}"
+
+    def once() -> bytes | None:
+        kept = bytearray()
+        with hub.wire.opened(path, repo=repo, file=file) as response:
+            for piece in hub.wire.pieces(response):
+                kept += piece
+                if len(kept) > limit:
+                    return None
+        return bytes(kept)
+
+    return hub.patience.with_reads(once)

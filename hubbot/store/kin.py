@@ -1,0 +1,167 @@
+"""What is kept of weights: every model's sketch, and the rows by which roots are known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors import numpy as packing
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, undefer
+
+from hubbot.errors import StoreError
+from hubbot.records import Placement, Relative, Sketch, Upload
+from hubbot.store import forest, uploads
+from hubbot.store.tables import PlacementRow, SketchRow, TreeRow
+
+if TYPE_CHECKING:
+    from hubbot.records import Floats
+
+ROWS, SHAPE = "rows.", "shape."
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Unplaced models that resemble one another.
+
+    Args:
+        oldest: the one that was created first, and so may be the root.
+    """
+
+    oldest: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownBy:
+    """Rows of a root's tensors, and their full shapes."""
+
+    root: str
+    aliases: tuple[str, ...]
+    rows: Mapping[str, Floats]
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+def save(
+    session: Session,
+    upload: Upload,
+    one: Relative,
+    coarse: Floats,
+    tree: str | None,
+    family: str | None,
+    placements: Iterable[Placement],
+) -> None:
+    uploads.save(session, upload)
+    session.flush()
+    for placement in placements:
+        forest.save_placement(session, placement)
+    sketch = one.sketch
+    session.merge(
+        SketchRow(
+            repo=sketch.repo,
+            tree=tree,
+            form=sketch.form,
+            # Whom nobody resembles yet may be resembled.
+            family=None if tree else family or sketch.repo,
+            created_at=one.created_at,
+            merged=one.merged,
+            quantised=sketch.quantised,
+            kurtosis=sketch.kurtosis,
+            coarse=_packed(coarse),
+            weights=_packed(sketch.values),
+        )
+    )
+
+
+def coarse(session: Session, tree: str | None, form: str) -> list[tuple[str, Floats]]:
+    """Of all members of a tree, or of no tree, whose sketches have this form."""
+    query = select(SketchRow.repo, SketchRow.coarse).where(SketchRow.tree == tree, SketchRow.form == form)
+    return [(repo, _unpacked(raw)) for repo, raw in session.execute(query)]
+
+
+def relatives(
+    session: Session, repos: Collection[str], tree: str | None, form: str
+) -> tuple[list[Relative], dict[str, Placement]]:
+    """Those of these repos that stand in the tree, in this order, then the parents of theirs that do.
+
+    With them their placements, by repo.
+    """
+    rows = _rows(session, repos, tree, form)
+    found = {repo: rows[repo] for repo in repos if repo in rows}
+    parents = dict.fromkeys(parent for _, placement in found.values() for parent in placement.parents)
+    found |= _rows(session, [parent for parent in parents if parent not in found], tree, form)
+    return [_relative(*pair) for pair in found.values()], {
+        r: placement for r, (_, placement) in found.items()
+    }
+
+
+def _rows(
+    session: Session, repos: Collection[str], tree: str | None, form: str
+) -> dict[str, tuple[SketchRow, Placement]]:
+    query = (
+        select(SketchRow, PlacementRow)
+        .join(PlacementRow, PlacementRow.repo == SketchRow.repo)
+        .where(SketchRow.repo.in_(repos), SketchRow.tree == tree, SketchRow.form == form)
+        .options(undefer(SketchRow.weights))
+    )
+    return {row.repo: (row, forest.record_of(placed)) for row, placed in session.execute(query)}
+
+
+def family_of(session: Session, repo: str) -> str | None:
+    return session.scalar(select(SketchRow.family).where(SketchRow.repo == repo))
+
+
+def families(session: Session) -> list[Family]:
+    """The largest first; a model that nothing resembles is none."""
+    size = func.count()
+    query = select(SketchRow.family, size).where(SketchRow.tree.is_(None), SketchRow.family.is_not(None))
+    named = session.execute(query.group_by(SketchRow.family).having(size > 1).order_by(size.desc()))
+    return [Family(family_members(session, family)[0], count) for family, count in named if family]
+
+
+def family_members(session: Session, family: str) -> list[str]:
+    """The oldest first."""
+    query = select(SketchRow.repo).where(SketchRow.family == family, SketchRow.tree.is_(None))
+    return [*session.scalars(query.order_by(SketchRow.created_at, SketchRow.repo))]
+
+
+def save_root(session: Session, known: KnownBy) -> None:
+    forest.ensure_tree(session, known.root, known.aliases)
+    arrays = {f"{ROWS}{name}": np.ascontiguousarray(rows, np.float32) for name, rows in known.rows.items()}
+    arrays |= {f"{SHAPE}{name}": np.array(shape, np.int64) for name, shape in known.shapes.items()}
+    session.get_one(TreeRow, known.root).fingerprint = packing.save(arrays)
+
+
+def roots(session: Session) -> list[KnownBy]:
+    """The roots that admins added."""
+    query = select(TreeRow).where(TreeRow.fingerprint.is_not(None)).options(undefer(TreeRow.fingerprint))
+    return [
+        KnownBy(row.root, tuple(row.aliases), *_known(row.root, row.fingerprint))
+        for row in session.scalars(query)
+        if row.fingerprint
+    ]
+
+
+def _known(root: str, raw: bytes) -> tuple[dict[str, Floats], dict[str, tuple[int, ...]]]:
+    try:
+        arrays = packing.load(raw)
+    except SafetensorError as error:
+        raise StoreError(f"what the root is known by cannot be read: {error}", repo=root) from error
+    shapes = {n.removeprefix(SHAPE): tuple(map(int, v)) for n, v in arrays.items() if n.startswith(SHAPE)}
+    return {n.removeprefix(ROWS): v for n, v in arrays.items() if n.startswith(ROWS)}, shapes
+
+
+def _relative(row: SketchRow, placement: Placement) -> Relative:
+    sketch = Sketch(row.repo, row.form, _unpacked(row.weights), row.kurtosis, row.quantised)
+    return Relative(sketch, row.created_at, row.merged, placement.parents, placement.declared)
+
+
+def _packed(vector: Floats) -> bytes:
+    return vector.astype("<f4").tobytes()
+
+
+def _unpacked(raw: bytes) -> Floats:
+    return np.frombuffer(raw, "<f4").astype(np.float32)
