@@ -173,11 +173,14 @@ def relate(bot: Bot, upload: Upload, placement: Placement, sketch: Sketch) -> li
 
     What stands in no tree is compared with the rest that does not: who resemble one another have a root.
     """
-    merged = placement.relation == "merge" or len(placement.declared) > 1
-    one = Relative(sketch, upload.created_at, merged, placement.parents, placement.declared)
     near, tree = coarse(sketch), placement.tree
+    named = tuple(parent for parent in placement.declared if not _elsewhere(bot.store, parent, tree))
+    if named != placement.declared:
+        placement = _astray(placement)
+    merged = placement.relation == "merge" or len(named) > 1
+    one = Relative(sketch, upload.created_at, merged, placement.parents, named)
     crowd = bot.crowds.of(tree, sketch.form, lambda: bot.store.coarse(tree, sketch.form))
-    repos = [*crowd.near(upload.repo, near), *placement.declared]
+    repos = [*crowd.near(upload.repo, near), *named]
     around, placements = bot.store.relatives(repos, tree, sketch.form)
     around = [other for other in around if other.sketch.repo != upload.repo]
     placements[upload.repo], family = placement, None
@@ -193,6 +196,9 @@ def relate(bot: Bot, upload: Upload, placement: Placement, sketch: Sketch) -> li
         changed = [
             stand(placements[repo], now.parents, disputed=now.disputed) for repo, now in stands.items()
         ]
+    if tree:  # whoever claims this parent, and was found in another tree before it came
+        strays = [child for child in bot.store.children(upload.repo) if child.tree not in (None, tree)]
+        changed += [_astray(child) for child in strays]
     bot.store.save_kin(upload, one, near, tree, family, changed)
     crowd.add(upload.repo, near)
     return changed
@@ -332,6 +338,17 @@ def hidden_rows(
         if scale:
             values[name] = multiplied(values[name], scale, values[scale.name], contents.shapes[name])
     return replace(read, values=values), all(scales.values())
+
+
+def _astray(placement: Placement) -> Placement:
+    """A placement whose declared parents stand in another tree: its root is all that is left."""
+    return replace(placement, how=How.CONFLICT, parent=placement.tree, others=())
+
+
+def _elsewhere(store: Store, repo: str, tree: str | None) -> bool:
+    """Whether a model stands in another tree, and so is no parent in this one."""
+    placed = store.placement(repo) if tree else None
+    return placed is not None and placed.tree not in (None, tree)
 
 
 def _family(bot: Bot, one: Relative, around: Sequence[Relative]) -> str | None:

@@ -61,6 +61,12 @@ def members(session: Session, root: str) -> list[Placement]:
     return [record_of(row) for row in session.scalars(query)]
 
 
+def children(session: Session, parent: str) -> list[Placement]:
+    """Whoever has this parent, or has it first of several."""
+    query = select(PlacementRow).where(PlacementRow.parent == parent).order_by(PlacementRow.repo)
+    return [record_of(row) for row in session.scalars(query)]
+
+
 def trees(session: Session) -> list[Tree]:
     """All of them, the largest first."""
     placed = _tally(session, select(PlacementRow.tree, func.count()).group_by(PlacementRow.tree))

@@ -93,9 +93,9 @@ def relatives(
     found = {repo: rows[repo] for repo in repos if repo in rows}
     parents = dict.fromkeys(parent for _, placement in found.values() for parent in placement.parents)
     found |= _rows(session, [parent for parent in parents if parent not in found], tree, form)
-    return [_relative(*pair) for pair in found.values()], {
-        r: placement for r, (_, placement) in found.items()
-    }
+    placements = {repo: placement for repo, (_, placement) in found.items()}
+    elsewhere = _elsewhere(session, placements.values(), tree)
+    return [_relative(*pair, elsewhere) for pair in found.values()], placements
 
 
 def _rows(
@@ -154,9 +154,17 @@ def _known(root: str, raw: bytes) -> tuple[dict[str, Floats], dict[str, tuple[in
     return {n.removeprefix(ROWS): v for n, v in arrays.items() if n.startswith(ROWS)}, shapes
 
 
-def _relative(row: SketchRow, placement: Placement) -> Relative:
+def _elsewhere(session: Session, placements: Iterable[Placement], tree: str | None) -> set[str]:
+    """Declared parents that stand in another tree, and so are none."""
+    named = {parent for placement in placements for parent in placement.declared}
+    query = select(PlacementRow.repo).where(PlacementRow.repo.in_(named), PlacementRow.tree != tree)
+    return set(session.scalars(query))
+
+
+def _relative(row: SketchRow, placement: Placement, elsewhere: Collection[str]) -> Relative:
+    declared = tuple(parent for parent in placement.declared if parent not in elsewhere)
     sketch = Sketch(row.repo, row.form, _unpacked(row.weights), row.kurtosis, row.quantised)
-    return Relative(sketch, row.created_at, row.merged, placement.parents, placement.declared)
+    return Relative(sketch, row.created_at, row.merged, placement.parents, declared)
 
 
 def _packed(vector: Floats) -> bytes:

@@ -219,6 +219,10 @@ class Store:
         """The roots that admins added, with what they are known by."""
         return self._read(kin.roots)
 
+    def children(self, parent: str) -> list[Placement]:
+        """Whoever has this parent, whatever its tree."""
+        return self._read(forest.children, parent)
+
     def save_expert(self, info: ExpertInfo, head: TextHead | None = None) -> None:
         """With its text head, if it has one, so that a search needs no expert's folder."""
         self._write(forest.save_expert, info, head)

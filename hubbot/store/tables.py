@@ -120,7 +120,7 @@ class PlacementRow(Base):
     repo: Mapped[str] = mapped_column(ForeignKey("uploads.repo", ondelete="CASCADE"), primary_key=True)
     commit: Mapped[str]
     tree: Mapped[str | None] = mapped_column(ForeignKey("trees.root"), index=True)
-    parent: Mapped[str | None]
+    parent: Mapped[str | None] = mapped_column(index=True)
     how: Mapped[str]
     evidence: Mapped[list[Any]]
     relation: Mapped[str | None]

@@ -6,6 +6,7 @@ since weights are what is read, and both stay on the record.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,15 @@ from hubbot.trees.declared import Lineage
 from hubbot.trees.fingerprint import OTHER_ROOT, SAME_ROOT, Fingerprint, Tails, similarity, tails_of
 from hubbot.trees.sketch import sketch
 from hubbot.weights import pairs
+
+SPREAD = 2.0
+"""Of the cosines of unrelated weights, in units of 1/sqrt(values): siblings on the zoo `orchard` have 1.05,
+and twice that leaves room for what weights may have in common without descent."""
+PRIOR = 0.5
+"""Of the models that have a root's very shapes, so many descend from it."""
+
+
+CONFLICT = "in conflict with what it declares, its"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +94,37 @@ class Forest:
             weights were compared and follow no root; None if there was nothing to compare.
         """
         tails = tails_of(tensors.values)
-        scores = [(score, r.root) for r in self.roots if (score := _compare(r, tensors, tails)) is not None]
-        if not scores:
+        found = [(*compared, r) for r in self.roots if (compared := _compare(r, tensors, tails)) is not None]
+        if not found:
             return None
-        score, root = max(scores)
+        (score, size, root), *others = sorted(found, key=lambda each: each[0], reverse=True)
         if score < SAME_ROOT:
-            text = f"its weights follow no known root; the nearest is {root} with a cosine of {score:.2f}"
+            text = (
+                f"its weights follow no known root; the nearest is {root.root} with a cosine of {score:.2f}"
+            )
             # Speaking against whatever root was declared takes having compared it.
             complete = all(r.fingerprint for r in self.roots)
             return Evidence(Source.WEIGHTS, text, score=score if complete else None)
-        text = f"its weights follow {root}: cosine {score:.2f} between leading rows of hidden tensors"
-        others = [other for other, name in scores if name != root]
+        text = f"its weights follow {root.root}: cosine {score:.2f} between leading rows of hidden tensors"
         if others:
-            text += f", {max(others):.2f} for the next root"
-        return Evidence(Source.WEIGHTS, text, root, score)
+            text += f", {others[0][0]:.2f} for the next root"
+        return Evidence(Source.WEIGHTS, text, root.root, score, chance(score, size, len(found)))
+
+
+def chance(score: float, values: int, roots: int) -> float:
+    """The calibrated chance that the nearest root is the root, and not the likest of some that are none.
+
+    Cosines of unrelated weights are normal around 0, and those of siblings, which only a seed tells apart, no
+    less so (`python -m benchmarks.roots`); a child's may be any between 0 and 1.
+
+    Args:
+        score: the mean cosine.
+        values: how many numbers it was computed from.
+        roots: how many there were to choose from.
+    """
+    spread = SPREAD / math.sqrt(values)
+    stranger = roots * math.exp(-((score / spread) ** 2) / 2) / (spread * math.sqrt(2 * math.pi))
+    return PRIOR / (PRIOR + (1 - PRIOR) * stranger)
 
 
 def most(wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
@@ -127,6 +154,10 @@ def decide(upload: Upload, lineage: Lineage, recovered: Evidence | None) -> Plac
         return place(How.ROOT, declared, ())
     if declared and found == declared:
         return place(How.BOTH, declared, lineage.parents, lineage.relation)
+    if (
+        found and declared and not lineage.known
+    ):  # its parents may well be of that tree, and say nothing of it
+        return place(How.RECOVERED, found, lineage.parents, lineage.relation)
     if found:
         return place(How.CONFLICT if declared else How.RECOVERED, found, (found,))
     if declared and lineage.known and _denies(recovered):
@@ -145,7 +176,7 @@ def stand(placement: Placement, parents: Sequence[str], *, disputed: bool) -> Pl
     """
     evidence = tuple(each for each in placement.evidence if each.source is not Source.KIN)
     if parents and tuple(parents) != placement.declared:
-        lead = "in conflict with what it declares, its" if disputed else "its"
+        lead = CONFLICT if disputed else "its"
         goes_on = (
             f"lie between those of {' and '.join(parents)}"
             if len(parents) > 1
@@ -153,7 +184,11 @@ def stand(placement: Placement, parents: Sequence[str], *, disputed: bool) -> Pl
         )
         evidence += (Evidence(Source.KIN, f"{lead} weights {goes_on}", parents[0]),)
     first, others = (parents[0], tuple(parents[1:])) if parents else (placement.parent, placement.others)
-    how = How.CONFLICT if disputed else placement.how
+    how = placement.how
+    if disputed:
+        how = How.CONFLICT
+    elif any(each.source is Source.KIN and each.text.startswith(CONFLICT) for each in placement.evidence):
+        how = How.BOTH  # it was in conflict with a parent that has moved since
     return replace(placement, parent=first, others=others, how=how, evidence=evidence)
 
 
@@ -162,12 +197,14 @@ def _denies(recovered: Evidence | None) -> bool:
     return recovered is not None and recovered.score is not None and recovered.score < OTHER_ROOT
 
 
-def _compare(root: KnownRoot, tensors: Tensors, tails: Tails) -> float | None:
+def _compare(root: KnownRoot, tensors: Tensors, tails: Tails) -> tuple[float, int] | None:
+    """The mean cosine, and of how many values."""
     if root.fingerprint is None:
         return None
     names = root.fingerprint.names_in(tensors.values, tails)
     rows = {name: tensors.values[there][: len(root.fingerprint.rows[name])] for name, there in names.items()}
-    return similarity(root.fingerprint, Fingerprint(rows))
+    score = similarity(root.fingerprint, Fingerprint(rows))
+    return None if score is None else (score, sum(row.size for row in rows.values()))
 
 
 def _why_unplaced(lineage: Lineage, recovered: Evidence | None) -> Evidence:

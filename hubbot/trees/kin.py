@@ -115,12 +115,12 @@ def join(newcomer: Relative, around: Sequence[Relative], root: Sketch | None = N
         members.append(Member(root.repo, root.values, root.kurtosis, root=True))
     sketches = {repo: one.sketch for repo, one in kin.items()} | ({root.repo: root} if root else {})
     found, me = relate(members), newcomer.sketch.repo
-    stands = {me: _weighed(newcomer, found[me], sketches, kin, root)}
+    stands = {me: _weighed(newcomer, found, sketches, kin)}
     for nearness, one in enumerate(around):
         repo = one.sketch.repo
         if repo not in kin or not (nearness < CLOSE or me in found[repo] or me in one.parents):
             continue
-        standing = _weighed(one, found[repo], sketches, kin, root)
+        standing = _weighed(one, found, sketches, kin)
         if set(standing.parents) != set(one.parents):
             stands[repo] = standing
     return stands
@@ -128,17 +128,16 @@ def join(newcomer: Relative, around: Sequence[Relative], root: Sketch | None = N
 
 def _weighed(
     one: Relative,
-    parents: tuple[str, ...],
+    found: Mapping[str, tuple[str, ...]],
     sketches: Mapping[str, Sketch],
     kin: Mapping[str, Relative],
-    root: Sketch | None,
 ) -> Standing:
-    """What a model says of its parents against what its weights say: these lead where they are sure.
+    """What a model says of its parents against what was found: the weights lead where they are sure.
 
-    Nobody can say how near the weights of a parent are that were not read. Who names the root although it
-    goes on from somebody else in the tree is not wrong.
+    Nobody can say how near the weights of a parent are that were not read. Who names an ancestor further up
+    is not wrong: many name the root, and a copy mostly has the card of its original.
     """
-    named = one.declared
+    named, parents = one.declared, found[one.sketch.repo]
     if not named or set(named) == set(parents):
         return Standing(named or parents)
     if any(repo in kin and one.sketch.repo in kin[repo].parents for repo in named):
@@ -150,7 +149,17 @@ def _weighed(
     far = min(_apart(one.sketch, sketch) for sketch in read)
     if far <= SURE * near:
         return Standing(named)
-    return Standing(parents, disputed=root is None or named != (root.repo,))
+    return Standing(parents, disputed=not set(named) <= _ancestors(parents, found))
+
+
+def _ancestors(parents: Sequence[str], found: Mapping[str, tuple[str, ...]]) -> set[str]:
+    above: set[str] = set()
+    waiting = list(parents)
+    while waiting:
+        if (repo := waiting.pop()) not in above:
+            above.add(repo)
+            waiting += found.get(repo, ())
+    return above
 
 
 def resemble(a: Sketch, b: Sketch) -> bool:

@@ -107,7 +107,7 @@ def test_weights_outvote_a_card_where_they_are_sure() -> None:
     child = grove.tuned("b/child", first.sketch.values, day=5, by=0.2)
     for one in (first, second):
         grove.come(one)
-    around = [first, second]
+    around = [grove.stand["a/first"], grove.stand["a/second"]]
     wrong = replace(child, declared=("a/second",))
     stands = join(wrong, around, grove.root)["b/child"]
     assert (stands.parents, stands.disputed) == (("a/first",), True)

@@ -13,6 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("placements", sa.Column("others", sa.JSON(), nullable=False, server_default="[]"))
+    op.create_index("ix_placements_parent", "placements", ["parent"], unique=False)
     op.add_column("trees", sa.Column("fingerprint", sa.LargeBinary(), nullable=True))
     op.create_table(
         "sketches",
@@ -36,4 +37,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("sketches")
     op.drop_column("trees", "fingerprint")
+    op.drop_index("ix_placements_parent", "placements")
     op.drop_column("placements", "others")
