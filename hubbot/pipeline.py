@@ -301,7 +301,15 @@ def _composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) ->
         raise
     except (HubError, CardError) as error:
         return Suggestion(upload.repo, upload.commit, SuggestionState.REFUSED, reason=error.message)
-    return compose(reading, expert, card, contact=bot.manners.contact, base_commit=upload.commit)
+    placement = bot.store.placement(upload.repo)
+    return compose(
+        reading,
+        expert,
+        card,
+        contact=bot.manners.contact,
+        base_commit=upload.commit,
+        descent=placement.surely if placement else None,
+    )
 
 
 def _compare(

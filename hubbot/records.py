@@ -107,6 +107,10 @@ class Evidence:
     """Whether the repo itself names this parent."""
 
 
+SURE = 0.999
+"""From this chance on an owner may be told whose child a model is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Which tree and parent an upload has, and on what evidence. `tree` is the root's repo."""
@@ -128,6 +132,15 @@ class Placement:
     def parents(self) -> tuple[str, ...]:
         """All of them: none of a root, several of a merge."""
         return (self.parent, *self.others) if self.parent else ()
+
+    @property
+    def surely(self) -> Evidence | None:
+        """What makes it sure that the root is the parent, if the model names none; None where it is not."""
+        if self.how is not How.RECOVERED or self.declared or self.relation or self.parents != (self.tree,):
+            return None
+        return next(
+            (e for e in self.evidence if e.parent == self.tree and (e.probability or 0) >= SURE), None
+        )
 
     @property
     def declared(self) -> tuple[str, ...]:

@@ -105,7 +105,10 @@ def consult(reader: Reader, repo: str) -> tuple[Visit, Reading]:
 
 
 def draft(reader: Reader, repo: str, contact: str) -> Suggestion:
-    """What would be suggested for one repo by name, nothing written anywhere: `hubbot card suggest`."""
+    """What would be suggested for one repo by name, nothing written anywhere: `hubbot card suggest`.
+
+    No base model: that takes comparing it with its kin, whom only a bot with a memory knows.
+    """
     seen, reading = consult(reader, repo)
     base = seen.upload.commit
     if seen.expert is None or reading.abstention or not reading.recognised:

@@ -13,12 +13,14 @@ from dataclasses import replace
 
 from hubbot.card.front_matter import Edit, add_tags, opted_out
 from hubbot.errors import CardError
-from hubbot.records import ExpertInfo, Prediction, Reading, Suggestion, SuggestionState
+from hubbot.records import Evidence, ExpertInfo, Prediction, Reading, Suggestion, SuggestionState
 
 LONGEST_TITLE = 200
 """Characters; the Hub's limit."""
 
 LONGEST_NAME = 120
+
+BASE_MODEL = "base_model"
 
 LONGEST_SENTENCE = 300
 
@@ -30,7 +32,7 @@ looks for such a model finds this one. This pull request adds the following and 
 
 **How it was found.** The expert {expert}, version {version}, knows {models} \
 {root} and learned from {trained_on}. It read {tensors} of commit {commit}: {read} of {stored}. Its \
-answer comes from these weights alone, not from the name or the card.
+answer comes from these weights alone, not from the name or the card.{descent}
 
 **How sure it is.**
 
@@ -48,14 +50,24 @@ ever ask.
 """
 
 
-def compose(reading: Reading, info: ExpertInfo, card: bytes, *, contact: str, base_commit: str) -> Suggestion:
+def compose(
+    reading: Reading,
+    info: ExpertInfo,
+    card: bytes,
+    *,
+    contact: str,
+    base_commit: str,
+    descent: Evidence | None = None,
+) -> Suggestion:
     """The smallest edit of a card that says what was recognised; a draft, or refused with the reason.
 
-    Only `tags` are offered. That an expert learned from a dataset does not mean that this model did.
+    Only `tags` are offered, and a `base_model` where the card names none and the weights are sure. That an
+    expert learned from a dataset does not mean that this model did.
 
     Args:
         card: the README at `base_commit`; nothing where there is none.
         contact: how to reach whoever runs this bot.
+        descent: what makes it sure whose child the model is; None where nothing does.
     """
     refused = Suggestion(
         repo=reading.repo,
@@ -67,12 +79,13 @@ def compose(reading: Reading, info: ExpertInfo, card: bytes, *, contact: str, ba
         return replace(refused, reason="its card says `hubbot: false`")
     tags = {label.name: label.tag for label in info.labels}
     try:
-        edit = add_tags(card, [tags[p.label] for p in reading.recognised if p.label in tags])
+        recognised = [tags[p.label] for p in reading.recognised if p.label in tags]
+        edit = add_tags(card, recognised, base_model=descent.parent if descent else None)
     except CardError as error:
         return replace(refused, reason=error.message)
     if not edit.added:
         return replace(refused, reason="its card says so already")
-    title, body = pull_request_text(reading, info, edit, contact)
+    title, body = pull_request_text(reading, info, edit, contact, descent)
     return replace(
         refused,
         state=SuggestionState.DRAFT,
@@ -83,7 +96,9 @@ def compose(reading: Reading, info: ExpertInfo, card: bytes, *, contact: str, ba
     )
 
 
-def pull_request_text(reading: Reading, info: ExpertInfo, edit: Edit, contact: str) -> tuple[str, str]:
+def pull_request_text(
+    reading: Reading, info: ExpertInfo, edit: Edit, contact: str, descent: Evidence | None = None
+) -> tuple[str, str]:
     """Title, of 3 to 200 characters, and body in Markdown; the same for the same reading."""
     body = BODY.format(
         added="\n".join(f"- {_code(line)}" for line in edit.added),
@@ -99,6 +114,7 @@ def pull_request_text(reading: Reading, info: ExpertInfo, edit: Edit, contact: s
         labels="\n".join(f"- {_label(p, info)}: {_percent(p.probability)}" for p in reading.recognised),
         scope=_scope(info),
         scores=_scores(info),
+        descent=_descent(edit, descent),
         command=_code(f"hubbot tell {reading.repo}"),
         contact=_reachable(contact),
     )
@@ -106,10 +122,25 @@ def pull_request_text(reading: Reading, info: ExpertInfo, edit: Edit, contact: s
 
 
 def _title(edit: Edit) -> str:
-    values = [_bare(line.partition(": ")[2]) for line in edit.added]
+    found = [line.partition(": ") for line in edit.added]
+    values = [_bare(value) for key, _, value in found if key != BASE_MODEL]
     noun, end = ("tag" if len(values) == 1 else "tags"), ", read off the weights"
+    if any(key == BASE_MODEL for key, _, _ in found):
+        end = f" and the base model{end}"
+    if not values:
+        return "Add the base model, read off the weights"
     title = f"Add the {noun} {', '.join(values)}{end}"
     return title if len(title) <= LONGEST_TITLE else f"Add {len(values)} {noun}{end}"
+
+
+def _descent(edit: Edit, descent: Evidence | None) -> str:
+    """How a base model was found, where one is added."""
+    if descent is None or not any(line.startswith(f"{BASE_MODEL}: ") for line in edit.added):
+        return ""
+    return (
+        f" The base model was found by rows of several of its layers: the mean cosine with those of "
+        f"{_code(descent.parent or '')} is {descent.score or 0:.2f}, and unrelated weights have about 0."
+    )
 
 
 def _label(prediction: Prediction, info: ExpertInfo) -> str:

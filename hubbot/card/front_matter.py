@@ -36,7 +36,7 @@ OPT_OUT = re.compile(
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*")
 """Safe without quotes in any list, as long as it is no word such as `no` or `null`."""
 
-DATASET_ID = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)?", re.ASCII)
+REPO_ID = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)?", re.ASCII)
 MAX_TAG = 100
 
 
@@ -71,13 +71,16 @@ def opted_out(card: bytes) -> bool:
     return OPT_OUT.search(card.decode("utf-8", "replace")) is not None
 
 
-def add_tags(card: bytes, tags: Sequence[str], datasets: Sequence[str] = ()) -> Edit:
+def add_tags(
+    card: bytes, tags: Sequence[str], datasets: Sequence[str] = (), base_model: str | None = None
+) -> Edit:
     """The card with these added to its `tags` and `datasets`; what it says already, in any case, is left out.
 
     Args:
         card: the whole README, or nothing where there is none.
         tags: plain words.
         datasets: ids of datasets on the Hub, which takes nothing else there.
+        base_model: id of a model on the Hub, added only where the card names none.
 
     Raises:
         CardNotEditable: it cannot be done without touching what the owner wrote; the message says why.
@@ -92,6 +95,8 @@ def add_tags(card: bytes, tags: Sequence[str], datasets: Sequence[str] = ()) -> 
     tree = parse(block.yaml(text)) if block else Node("mapping", style="block")
     insertions: list[_Insertion] = []
     added: list[str] = []
+    if base_model is not None and tree.find("base_model") is None:
+        wanted["base_model"] = [_checked_id(base_model)]
     expected = tree
     editor = _Editor(text, tree, block)
     # Lists that are there grow first: a new key comes after whatever is put in at the very end.
@@ -318,6 +323,6 @@ def _checked_tag(tag: str) -> str:
 
 
 def _checked_id(name: str) -> str:
-    if not DATASET_ID.fullmatch(name) or len(name) > MAX_TAG:
-        raise CardError(f"{name[:MAX_TAG]!r} is no id of a dataset on the Hub")
+    if not REPO_ID.fullmatch(name) or len(name) > MAX_TAG:
+        raise CardError(f"{name[:MAX_TAG]!r} is no id of a repo on the Hub")
     return name

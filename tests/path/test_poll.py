@@ -177,7 +177,26 @@ def test_one_pull_request_adds_tags_and_nothing_else(world, store):
         ]
         assert all(line.startswith("+") for line in lines), details.diff
         new = [line[1:].strip().removeprefix("- ") for line in lines]
-        assert set(new) - {"tags:", "---", ""} == {line.removeprefix("tags: ") for line in suggestion.added}
+        values = {line.partition(": ")[2] for line in suggestion.added}
+        assert set(new) - {"tags:", "base_model:", "---", ""} == values
+
+
+def test_a_base_model_is_suggested_where_the_card_names_none_and_the_weights_are_sure(store, children):
+    made = {child.repo: store.suggestion(child.repo) for child in children}
+    told = {
+        repo: [line for line in suggestion.added if line.startswith("base_model")]
+        for repo, suggestion in made.items()
+        if suggestion
+    }
+    assert any(told.values())
+    for child in children:
+        placement = store.placement(child.repo)
+        alone = not child.declared and placement.parent == child.root
+        if told.get(child.repo):
+            assert alone
+            assert told[child.repo] == [f"base_model: {child.root}"]
+            assert store.suggestion(child.repo).title.endswith("and the base model, read off the weights")
+            assert "found by rows of several of its layers" in store.suggestion(child.repo).body
 
 
 def test_who_said_no_is_left_alone(store):

@@ -182,8 +182,19 @@ def test_what_is_no_tag(tag: str) -> None:
 
 @pytest.mark.parametrize("name", ["MNIST digits", "a/b/c", "", "https://hub/x", "-\n"])
 def test_what_is_no_dataset_id(name: str) -> None:
-    with pytest.raises(CardError, match="no id of a dataset"):
+    with pytest.raises(CardError, match="no id of a repo"):
         add_tags(b"", [], [name])
+    with pytest.raises(CardError, match="no id of a repo"):
+        add_tags(b"", [], base_model=name)
+
+
+def test_a_base_model_is_added_where_none_is_named_and_only_there() -> None:
+    assert add_tags(b"", [], base_model="org/root").new == b"---\nbase_model:\n- org/root\n---\n"
+    named = b"---\nlicense: mit\nbase_model: org/other\n---\n# Mine\n"
+    assert add_tags(named, [], base_model="org/root").new == named
+    edit = add_tags(b"---\nlicense: mit\n---\n", ["seven"], base_model="org/root")
+    assert edit.added == ("tags: seven", "base_model: org/root")
+    assert edit.new == b"---\nlicense: mit\ntags:\n- seven\nbase_model:\n- org/root\n---\n"
 
 
 def test_a_megabyte_of_text_is_quick_and_stays() -> None:
