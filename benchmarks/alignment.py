@@ -1,10 +1,10 @@
 """Do words find the LoRAs that were trained on what they say, if no probe has met it?
 
-    python -m benchmarks.alignment [--zoo emoji-200 | emoji-1k] [--seeds 5] [--smoke] [--json]
+    python -m benchmarks.alignment [--zoo emoji-1k | emoji-200] [--smoke] [--json]
 
-Zoos `emoji-200` and `emoji-1k`, built at bench size where they are not there yet. *In distribution* a test
-LoRA's concept is to come first among all that training knew; *zero-shot*, among those that it did not. Every
-method learns from the same training LoRAs and chooses on validation:
+Zoos `emoji-1k` and `emoji-200`, built at bench size where they are not there yet, each with a report of its
+own. *In distribution* a test LoRA's concept is to come first among all that training knew; *zero-shot*, among
+those that it did not. Every method learns from the same training LoRAs and chooses on validation:
 
 - ours, as `hubbot expert train` makes experts.
 - ProbeX (arXiv 2410.13569) and MVProbe (arXiv 2605.23410) at their papers' sizes and schedules, on the layer
@@ -14,8 +14,9 @@ method learns from the same training LoRAs and chooses on validation:
   of it what a linear probe could say at best.
 - nearest task vector, for concepts that training knew.
 
-What is measured is kept under .cache/ by method and seed, with a hash of the code that measured it. `--smoke`
-does all of it on the smallest zoo in a temporary folder; its numbers mean nothing and are not kept.
+What is measured is kept in docs/results/kept by method and seed, with a hash of the code that measured it, so
+that another machine goes on where this one stopped. `--smoke` does all of it on the smallest zoo in a
+temporary folder; its numbers mean nothing and are not kept.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from torch.nn import functional
 from benchmarks import experts
 from benchmarks.experts import Paper
 from benchmarks.kept import code, kept
-from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
+from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict
 from hubbot.encoders.loading import load
 from hubbot.experts.align import Aligned, align
 from hubbot.experts.baselines import nearest_task_vector
@@ -49,8 +50,10 @@ from hubbot.zoo.emoji.recipe import EMOJI, RARE
 from hubbot.zoo.layout import open_zoo, repo_folder
 from hubbot.zoo.threads import one_thread
 
-CACHE = Path(".cache/benchmarks/alignment")
-ZOOS = ("emoji-200", "emoji-1k")
+CACHE = RESULTS / "kept" / "alignment"
+ZOOS = ("emoji-1k", "emoji-200")
+SEEDS = {"ProbeX": 3, "MVProbe": 2}
+"""How often each is trained: one seed of MVProbe takes three quarters of an hour of a core."""
 OURS, ORACLE, NEAREST = "ours", "oracle", "nearest task vector"
 SHARE = 0.8
 """Of the oracle's score, what ours is to reach at least where there are a thousand concepts."""
@@ -82,22 +85,18 @@ class Measured:
 def main() -> None:
     """Parse the command line, measure, write."""
     parser = arguments("alignment", __doc__, "the smallest zoo, nothing kept or written")
-    parser.add_argument("--zoo", choices=ZOOS, help="measure this zoo alone, and write no report")
+    parser.add_argument("--zoo", choices=ZOOS, help="measure this zoo alone")
     parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
-    parser.add_argument("--seeds", type=int, default=5, help="how often each published probe is trained")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, one_thread():
         if given.smoke:
-            bench = Bench(Path(scratch), "tiny", Path(scratch), seeds=2, pace=0.01)
+            bench = Bench(Path(scratch), "tiny", Path(scratch), pace=0.01)
         else:
-            bench = Bench(given.zoos, "bench", CACHE, given.seeds)
-        names = [given.zoo] if given.zoo else ZOOS[:1] if given.smoke else ZOOS
-        found = {name: bench.measure(name) for name in names}
-    if given.zoo and not given.smoke:
-        print(methods_table(found[given.zoo]))
-        return
-    rows = [row for name, methods in found.items() for row in judge(name, methods)]
-    publish("alignment", rows, report(found, rows, bench), given)
+            bench = Bench(given.zoos, "bench", CACHE)
+        for name in [given.zoo] if given.zoo else ZOOS[-1:] if given.smoke else ZOOS:
+            found = bench.measure(name)
+            rows = [*judge(name, found)]
+            publish(f"alignment-{name}", rows, report(name, found, rows, bench), given)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,6 @@ class Bench:
     zoos: Path
     size: str
     cache: Path
-    seeds: int
     pace: float = 1.0
 
     def measure(self, name: str) -> dict[str, list[Measured]]:
@@ -122,7 +120,7 @@ class Bench:
         }
         for title, paper in PAPERS.items():
             layer = next(iter(tree.wanted)) if len(tree.wanted) == 1 else self._best(tree, title, paper)
-            made = [partial(self._published, tree, paper, layer, seed) for seed in range(self.seeds)]
+            made = [partial(self._published, tree, paper, layer, seed) for seed in range(SEEDS[title])]
             found[title] = [self._kept(tree, title, seed, each) for seed, each in enumerate(made)]
         return found
 
@@ -304,29 +302,26 @@ def methods_table(found: Found) -> str:
     return table(columns, lines)
 
 
-def report(found: Mapping[str, Found], rows: Sequence[Row], bench: Bench) -> str:
-    """docs/results/alignment.md."""
-    parts = []
-    for name, methods in found.items():
-        recipe, size = EMOJI[name], EMOJI[name].size(bench.size)
-        parts.append(f"""## {name}
+def report(name: str, found: Found, rows: Sequence[Row], bench: Bench) -> str:
+    """docs/results/alignment-NAME.md."""
+    recipe, size = EMOJI[name], EMOJI[name].size(bench.size)
+    seeds = ", ".join(f"{paper} {len(found[paper])} times" for paper in PAPERS)
+    return f"""# Do words find the LoRAs that were trained on what they say? On {name}
+
+    python -m benchmarks.alignment --zoo {name}
 
 Recipe {recipe.hash}: {size.concepts:,} concepts with {size.copies} LoRAs each, {size.unseen} held out.
-{len(methods[OURS][0].met)} test LoRAs of known concepts, {len(methods[OURS][0].unmet)} of unknown ones.
-
-{methods_table(methods)}
-""")
-    return f"""# Do words find the LoRAs that were trained on what they say?
-
-    python -m benchmarks.alignment
+{len(found[OURS][0].met)} test LoRAs of known concepts, {len(found[OURS][0].unmet)} of unknown ones.
 
 *In distribution*: the share of test LoRAs whose concept comes first among all that training knew.
-*Zero-shot*: the same for concepts that it did not know, among those. {machine()}, one thread; the papers'
-probes over {bench.seeds} seeds, ± their deviation; brackets are the 95% interval of a paired bootstrap over
-concepts and seeds. Ours is solved in closed form and has no seed. The oracle knows the prompt's token and has
-all layers.
+*Zero-shot*: the same for concepts that it did not know, among those. {machine()}, one thread.
 
-{"".join(parts)}
+{methods_table(found)}
+
+The papers' probes were trained {seeds}, ± is their deviation; brackets are the 95% interval of a paired
+bootstrap over concepts and seeds. Ours is solved in closed form and has no seed. The oracle knows the
+prompt's token and has all layers.
+
 ## Targets
 
 {verdict(rows)}

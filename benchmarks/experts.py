@@ -13,8 +13,8 @@ the same models, picks its layer and its own settings on validation, and is meas
 Then the papers' central claim: a linear model reads the models of its own tree, not those of another, and
 other trees' models in its training do not help it.
 
-What is measured is kept under .cache/ by method and seed, with a hash of the code that measured it, so that
-an interrupted run goes on where it stopped. `--root` measures a single root, so that two may run at once.
+What is measured is kept in docs/results/kept by method and seed, with a hash of the code that measured it, so
+that an interrupted run goes on where it stopped. `--root` measures one root alone: two may run at once.
 `--smoke` does all of it on the smallest zoo in a temporary folder; its numbers mean nothing and are not kept.
 """
 
@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.kept import code, kept
-from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
+from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict
 from hubbot.experts.baselines import BASELINES, dense_linear
 from hubbot.experts.matrices import Dense
 from hubbot.experts.probe import Sizes
@@ -44,7 +44,7 @@ from hubbot.zoo.recipes import named
 from hubbot.zoo.threads import one_thread
 
 RECIPE = "digits"
-CACHE = Path(".cache/benchmarks/experts")
+CACHE = RESULTS / "kept" / "experts"
 MARGIN = 0.05
 """By so much an expert is to beat the best method that has no probe."""
 

@@ -1,4 +1,7 @@
-"""What hours have measured, kept under .cache/ until the code that measured it changes."""
+"""What hours have measured, kept in docs/results/kept until the code that measured it changes.
+
+It is committed, since machines come and go: whoever runs a benchmark goes on where another stopped.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ def show_placement(placement: Placement) -> None:
     """Where a model belongs, and every piece of evidence."""
     say(f"  tree      {placement.tree or 'none'}: {HOW[placement.how]}")
     for evidence in placement.evidence:
-        say(f"            {evidence.source}: {evidence.text}", style="dim")
+        sure = f" ({percent(evidence.probability)})" if evidence.probability is not None else ""
+        say(f"            {evidence.source}: {evidence.text}{sure}", style="dim")
 
 
 def show_reading(reading: Reading) -> None:

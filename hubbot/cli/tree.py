@@ -15,11 +15,12 @@ from hubbot.cli.console import AsJson, emit, out, plain, say, settings_of, table
 from hubbot.cli.tell import show_placement
 from hubbot.cli.who import admin
 from hubbot.errors import UsageError
-from hubbot.records import Placement, Reading
+from hubbot.records import How, Placement, Reading
 
 app = typer.Typer(help="Model trees: all models that descend from one root.", no_args_is_help=True)
 
 Root = Annotated[str, typer.Argument(help="The root that gives the tree its name, owner/name.")]
+SHORT = {How.BOTH: "declared, confirmed", How.CONFLICT: "in conflict"}
 MANY = 200
 """Models that are drawn; more fill no screen."""
 
@@ -161,7 +162,7 @@ def _line(repo: str, member: Placement | None, readings: Mapping[str, Reading]) 
         if reading.abstention
         else ", ".join(p.label for p in reading.recognised)
     )
-    how = member.how.value if member else "not noticed"
+    how = SHORT.get(member.how, member.how.value) if member else "not noticed"
     return Text.assemble(
         plain(repo + merge), (f"  {how}", "dim"), (f"  {plain(said)}" if said else "", "green")
     )

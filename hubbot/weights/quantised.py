@@ -60,7 +60,7 @@ def _is_plain(scale: tuple[int, ...], shape: tuple[int, ...]) -> bool:
         return True
     if scale == _blocks(shape):
         return True
-    return scale in ((h,), (h, 1)) or (len(scale) == 2 and scale[0] == h and w % max(scale[1], 1) == 0)
+    return scale == (h,) or (len(scale) == 2 and scale[0] == h and scale[1] > 0 and w % scale[1] == 0)
 
 
 def _blocks(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The benchmark of trees runs, and its published numbers hold what they say."""
+"""The benchmarks of trees run, and their published numbers hold what they say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks import trees
+from benchmarks import placing, roots, trees
 from benchmarks.report import RESULTS
 
 
@@ -17,6 +17,27 @@ def test_it_runs_from_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
     assert rows["full, with times"]["target"] == 0.95
     assert rows["mixed, copy"]["value"] == 1  # at any pace
+
+
+def test_roots_are_recovered_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["roots", "--smoke", "--json"])
+    roots.main()
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
+    assert rows["root of an undeclared upload"]["value"] == 1
+    assert rows["false roots among strangers"]["value"] == 0
+    assert rows["most alike stranger"]["value"] < rows["least alike child"]["value"]
+
+
+def test_a_small_forest_is_placed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["placing", "--smoke", "--json"])
+    placing.main()
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
+    assert rows["parents found"]["value"] > 0.95
+    assert rows["time per upload, last to thousandth"]["target"] == placing.FLAT
 
 
 def test_the_graphs_are_fair_and_the_targets_reached() -> None:
