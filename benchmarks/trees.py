@@ -302,8 +302,8 @@ def report(recipe: HeritageRecipe, found: Mapping[str, Scores], alike: Alike, ro
 
     python -m benchmarks.trees{option}
 
-Graphs of `{recipe.name}` (recipe {recipe.hash}), {which}. {machine()}. The share of models whose
-parents are named, all of them and no other; roots are not counted. No card is read.
+Graphs of `{recipe.name}` (recipe {recipe.hash}), {which}. {machine()}.
+The share of models whose parents are named, all of them and no other; roots are not counted. No card is read.
 
 {table(("method", *GRAPHS), by_graph)}
 

@@ -14,10 +14,15 @@ from torch import Tensor
 
 from hubbot.errors import ZooError
 from hubbot.zoo import families
-from hubbot.zoo.heritage import GRAPHS, HELD_OUT, HERITAGE, Node, nodes
+from hubbot.zoo.heritage import GRAPHS, HERITAGE, HERITAGES, ORCHARD, ORCHARD_TREES, Node, nodes
 from hubbot.zoo.layout import Zoo, open_zoo, repo_folder
 
-FROZEN = {"heritage": "bae404c278116c8c", "heritage-held-out": "1fc7c4a8c32cc317"}
+FROZEN = {
+    "heritage": "bae404c278116c8c",
+    "heritage-held-out": "1fc7c4a8c32cc317",
+    "orchard": "1ffd7c2eccabbab5",
+    "orchard-held-out": "ae14a22e3c9bab98",
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,21 @@ def hidden(values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def test_the_recipes_are_frozen() -> None:
-    assert {recipe.name: recipe.hash for recipe in (HERITAGE, HELD_OUT)} == FROZEN
+    assert {recipe.name: recipe.hash for recipe in HERITAGES.values()} == FROZEN
+
+
+def test_an_orchard_has_many_roots_trained_at_once(tmp_path: Path) -> None:
+    zoo = families.build(ORCHARD_TREES, "tiny", tmp_path)
+    [nodes] = families.read_graphs(tmp_path).values()
+    assert len(nodes) == ORCHARD_TREES.total("tiny") == len(zoo.models)
+    roots = [node for node in nodes if not node.parents]
+    assert Counter(node.made for node in nodes if node.parents) == dict.fromkeys(ORCHARD, len(roots))
+    first, second = (hidden(weights(zoo, root.repo)) for root in roots[:2])
+    assert all(not torch.allclose(value, second[name]) for name, value in first.items())
+    heavy, full = (next(n for n in nodes if n.made == made) for made in ("heavy", "full"))
+    assert heavy.parents == full.parents == (roots[0].repo,)
+    rounded = next(node for node in nodes if node.made == "int8")
+    assert rounded.parents == (full.repo,)
 
 
 def test_every_graph_is_a_forest_in_the_order_of_time() -> None:
