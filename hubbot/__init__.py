@@ -16,7 +16,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     rounds | training | library
     visits | growth
     pipeline
-    engine
+    engine | descent
     hub | store | search | card | policy | trees | experts | encoders | zoo | localhub
     weights
     settings

@@ -1,16 +1,75 @@
-"""How a forest grows: roots that admins add, and who among the unplaced may descend from them."""
+"""How a forest grows: by uploads that join their kin, and by roots that admins add."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hubbot.descent import hidden_rows
 from hubbot.errors import UsageError
 from hubbot.hub import tensors
-from hubbot.pipeline import Bot, Reader, hidden_rows
-from hubbot.records import Sketch, Upload
+from hubbot.pipeline import Bot, Reader
+from hubbot.records import Evidence, How, Placement, Relative, Sketch, Source, Upload
 from hubbot.store.kin import KnownBy
+from hubbot.store.store import Store
 from hubbot.trees.fingerprint import Fingerprint, choose
-from hubbot.trees.forest import KnownRoot
-from hubbot.trees.kin import coarse, resemble
+from hubbot.trees.forest import KnownRoot, stand
+from hubbot.trees.kin import coarse, join, resemble
 from hubbot.trees.sketch import sketch
+
+
+def relate(bot: Bot, upload: Upload, placement: Placement, seen: Sketch) -> list[Placement]:
+    """The upload's parents within its tree, and those of whoever has others by its coming; it comes first.
+
+    What stands in no tree is compared with the rest that does not: who resemble one another have a root.
+    """
+    near, tree, store = coarse(seen), placement.tree, bot.store
+    named = tuple(parent for parent in placement.declared if not _elsewhere(store, parent, tree))
+    if named != placement.declared:
+        placement = _astray(placement)
+    merged = placement.relation == "merge" or len(named) > 1
+    one = Relative(seen, upload.created_at, merged, placement.parents, named)
+    crowd = bot.crowds.of(tree, seen.form, lambda: store.coarse(tree, seen.form))
+    around, placements = store.relatives([*crowd.near(upload.repo, near), *named], tree, seen.form)
+    around = [other for other in around if other.sketch.repo != upload.repo]
+    family, changed = None, [placement]
+    if tree is None:
+        family, changed = _resembling(store, placement, one, around)
+    elif placement.how is not How.ROOT:
+        stands = join(one, around, bot.reader.forest.sketch(tree, seen.form))
+        before = {**placements, upload.repo: placement}
+        changed = [stand(before[repo], now.parents, disputed=now.disputed) for repo, now in stands.items()]
+    if tree:  # whoever claims this parent, and was found in another tree before it came
+        changed += [_astray(child) for child in store.children(upload.repo) if child.tree not in (None, tree)]
+    store.save_kin(upload, one, near, tree, family, changed)
+    crowd.add(upload.repo, near)
+    return changed
+
+
+def _resembling(
+    store: Store, placement: Placement, one: Relative, around: Sequence[Relative]
+) -> tuple[str | None, list[Placement]]:
+    """What an unplaced model and those that resemble it go by, and its placement, which says so."""
+    alike = next((other.sketch for other in around if resemble(one.sketch, other.sketch)), None)
+    family = store.family_of(alike.repo) if alike else None
+    if family is None:
+        return None, [placement]
+    text = f"its weights resemble those of {family}, whose root hubbot does not know"
+    return family, [replace(placement, evidence=(*placement.evidence, Evidence(Source.KIN, text)))]
+
+
+def _astray(placement: Placement) -> Placement:
+    """A placement whose declared parents stand in another tree: its root is all that is left."""
+    return replace(placement, how=How.CONFLICT, parent=placement.tree, others=())
+
+
+def _elsewhere(store: Store, repo: str, tree: str | None) -> bool:
+    """Whether a model stands in another tree, and so is no parent in this one."""
+    placed = store.placement(repo) if tree else None
+    return placed is not None and placed.tree not in (None, tree)
+
+
+# --- roots that admins add ------------------------------------------------------------------------
 
 
 def root_of(upload: Upload, reader: Reader) -> tuple[KnownBy, Sketch]:

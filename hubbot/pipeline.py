@@ -18,10 +18,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from hubbot.card.compose import compose
+from hubbot.descent import PASSING, child_of, compared, declared
 from hubbot.engine import Engine
-from hubbot.errors import CardError, HubError, HubUnavailable, RateLimited, UnsupportedDtype, WeightsError
+from hubbot.errors import CardError, HubError, UnsupportedDtype
 from hubbot.experts.router import Router
-from hubbot.hub import pulls, tensors, texts, uploads
+from hubbot.hub import pulls, tensors, uploads
 from hubbot.hub.client import Hub
 from hubbot.policy import may_suggest
 from hubbot.records import (
@@ -31,7 +32,6 @@ from hubbot.records import (
     Placement,
     PullRequest,
     Reading,
-    Relative,
     Sketch,
     Source,
     Suggestion,
@@ -41,23 +41,13 @@ from hubbot.records import (
     Wanted,
 )
 from hubbot.store.store import Store
-from hubbot.trees.declared import MERGE_CONFIG, Words, trace
-from hubbot.trees.fingerprint import choose
-from hubbot.trees.forest import Forest, decide, most, stand
-from hubbot.trees.kin import Crowds, coarse, join, resemble
-from hubbot.trees.sketch import sketch
-from hubbot.weights.quantised import NARROW, multiplied, scale_of
+from hubbot.trees.forest import Forest, decide
+from hubbot.trees.kin import Crowds
 
 log = logging.getLogger(__name__)
 
 PLAIN = ("F64", "F32", "F16", "BF16")
 """Dtypes whose numbers are the weights; narrower ones were scaled, and mean nothing without their scales."""
-
-MAX_CONFIG_BYTES = 200_000
-"""Of a merge's config; the longest list some hundred models."""
-
-PASSING = (RateLimited, HubUnavailable)
-"""Faults of the moment: an upload is not judged by them, it is visited again."""
 
 Event: TypeAlias = Upload | Placement | Reading | Suggestion
 """What happened, told to whoever watches: the record itself."""
@@ -134,13 +124,12 @@ def place(
     Returns:
         The placement, and what its kin are known by; who they are, `relate` says.
     """
-    words = Words(_merge_config(hub, upload), contents.notes if contents else {})
-    lineage = trace(upload, _lookup(hub), known_roots=forest.names, words=words)
-    recovered, found, cost = _compare(upload, contents, hub, forest)
+    lineage = declared(upload, contents, hub, forest)
+    recovered, found, cost = compared(upload, contents, hub, forest)
     if recovered is None and contents is not None:
         recovered = forest.fits(lineage.root, contents.shapes)
     placement = replace(decide(upload, lineage, recovered), bytes_read=cost)
-    if placement.how is How.UNPLACED and not lineage.parent and (child := _child(hub, upload.repo)):
+    if placement.how is How.UNPLACED and not lineage.parent and (child := child_of(hub, upload.repo)):
         named = Evidence(Source.TAG, f"{child} names it as its base model")
         placement = replace(placement, tree=upload.repo, how=How.ROOT, evidence=(*lineage.evidence, named))
     return placement, found
@@ -166,42 +155,6 @@ def fetch(upload: Upload, wanted: Sequence[Wanted], hub: Hub) -> Tensors:
 def probe(engine: Engine, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[Reading]:
     """Pure arithmetic on a device: labels with probabilities, or an abstention with its reason."""
     return engine.probe(expert, batch)
-
-
-def relate(bot: Bot, upload: Upload, placement: Placement, sketch: Sketch) -> list[Placement]:
-    """The upload's parents within its tree, and those of whoever has others by its coming; it comes first.
-
-    What stands in no tree is compared with the rest that does not: who resemble one another have a root.
-    """
-    near, tree = coarse(sketch), placement.tree
-    named = tuple(parent for parent in placement.declared if not _elsewhere(bot.store, parent, tree))
-    if named != placement.declared:
-        placement = _astray(placement)
-    merged = placement.relation == "merge" or len(named) > 1
-    one = Relative(sketch, upload.created_at, merged, placement.parents, named)
-    crowd = bot.crowds.of(tree, sketch.form, lambda: bot.store.coarse(tree, sketch.form))
-    repos = [*crowd.near(upload.repo, near), *named]
-    around, placements = bot.store.relatives(repos, tree, sketch.form)
-    around = [other for other in around if other.sketch.repo != upload.repo]
-    placements[upload.repo], family = placement, None
-    if tree is None:
-        family, changed = _family(bot, one, around), [placement]
-        if family:
-            text = f"its weights resemble those of {family}, whose root hubbot does not know"
-            changed = [replace(placement, evidence=(*placement.evidence, Evidence(Source.KIN, text)))]
-    elif placement.how is How.ROOT:
-        changed = [placement]
-    else:
-        stands = join(one, around, bot.reader.forest.sketch(tree, sketch.form))
-        changed = [
-            stand(placements[repo], now.parents, disputed=now.disputed) for repo, now in stands.items()
-        ]
-    if tree:  # whoever claims this parent, and was found in another tree before it came
-        strays = [child for child in bot.store.children(upload.repo) if child.tree not in (None, tree)]
-        changed += [_astray(child) for child in strays]
-    bot.store.save_kin(upload, one, near, tree, family, changed)
-    crowd.add(upload.repo, near)
-    return changed
 
 
 def record(store: Store, upload: Upload, placement: Placement, reading: Reading) -> bool:
@@ -312,72 +265,6 @@ def _composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) ->
     )
 
 
-def _compare(
-    upload: Upload, contents: tensors.Contents | None, hub: Hub, forest: Forest
-) -> tuple[Evidence | None, Sketch | None, int]:
-    """What the weights say of the root, what their kin know them by, and the bytes that asking them cost."""
-    if contents is None:
-        return None, None, 0
-    own = choose(contents.shapes)
-    wanted = most((*own, *forest.wanted(contents.shapes)))
-    if not wanted:
-        return None, None, contents.bytes_read
-    try:
-        rows, plain = hidden_rows(upload, contents, hub, wanted)
-    except PASSING:
-        raise
-    except (WeightsError, HubError) as error:  # a repo may also vanish between two requests
-        told = Evidence(Source.WEIGHTS, f"the weights could not be compared: {error}")
-        return told, None, contents.bytes_read
-    quantised = any(contents.dtypes[want.name] in NARROW for want in own)
-    found = sketch(upload.repo, own, rows.values, quantised=quantised) if plain else None
-    return forest.recover(rows), found, contents.bytes_read + rows.bytes_read
-
-
-def hidden_rows(
-    upload: Upload, contents: tensors.Contents, hub: Hub, wanted: Sequence[Wanted]
-) -> tuple[Tensors, bool]:
-    """Leading rows, quantised ones multiplied out; and whether that was possible with all of them."""
-    narrow = [want for want in wanted if contents.dtypes[want.name] in NARROW]
-    scales = {want.name: scale_of(want, contents.shapes) for want in narrow}
-    read = tensors.read(hub, upload, [*wanted, *(scale for scale in scales.values() if scale)])
-    values = dict(read.values)
-    for name, scale in scales.items():
-        if scale:
-            values[name] = multiplied(values[name], scale, values[scale.name], contents.shapes[name])
-    return replace(read, values=values), all(scales.values())
-
-
-def _astray(placement: Placement) -> Placement:
-    """A placement whose declared parents stand in another tree: its root is all that is left."""
-    return replace(placement, how=How.CONFLICT, parent=placement.tree, others=())
-
-
-def _elsewhere(store: Store, repo: str, tree: str | None) -> bool:
-    """Whether a model stands in another tree, and so is no parent in this one."""
-    placed = store.placement(repo) if tree else None
-    return placed is not None and placed.tree not in (None, tree)
-
-
-def _family(bot: Bot, one: Relative, around: Sequence[Relative]) -> str | None:
-    """What an unplaced model and those that resemble it go by."""
-    alike = next((other.sketch for other in around if resemble(one.sketch, other.sketch)), None)
-    return bot.store.family_of(alike.repo) if alike else None
-
-
-def _merge_config(hub: Hub, upload: Upload) -> str:
-    """The text of mergekit's config, where a repo has one that is no longer than any such."""
-    if MERGE_CONFIG not in upload.files or upload.gated or upload.private or upload.disabled:
-        return ""
-    try:
-        raw = texts.read(hub, upload.repo, upload.commit, MERGE_CONFIG, MAX_CONFIG_BYTES)
-    except PASSING:
-        raise
-    except HubError:
-        return ""
-    return (raw or b"").decode("utf-8", "replace")
-
-
 def _refusal(
     bot: Bot, upload: Upload, reading: Reading, earlier: Sequence[PullRequest] = (), *, counted: bool = False
 ) -> str | None:
@@ -396,30 +283,3 @@ def _refusal(
         pulls_per_day=manners.pulls_per_day,
         mode=manners.mode,
     )
-
-
-def _lookup(hub: Hub) -> Callable[[str], Upload | None]:
-    """Asks the Hub for a parent; None where there is none that we may see.
-
-    The name is an owner's word. Whatever the Hub says of it, short of "not now", is an answer: it refuses
-    `owner/model.git`, for instance, and that must not keep the child from its reading.
-    """
-
-    def ask(repo: str) -> Upload | None:
-        try:
-            return uploads.one(hub, repo)
-        except PASSING:
-            raise
-        except HubError:
-            return None
-
-    return ask
-
-
-def _child(hub: Hub, repo: str) -> str | None:
-    try:
-        return uploads.child_of(hub, repo)
-    except PASSING:
-        raise
-    except HubError:
-        return None

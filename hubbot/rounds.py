@@ -14,18 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from hubbot.card.compose import compose
+from hubbot.descent import PASSING
 from hubbot.errors import EngineError, HubbotError, HubError
-from hubbot.growth import alike, planted, root_of
+from hubbot.growth import alike, planted, relate, root_of
 from hubbot.hub import pulls, uploads
 from hubbot.pipeline import (
-    PASSING,
     Bot,
     Reader,
     notice,
     open_pull_request,
     probe,
     record,
-    relate,
     settle,
     suggest,
 )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hubbot.descent import PASSING
 from hubbot.errors import HubbotError
 from hubbot.hub import tensors
-from hubbot.pipeline import PASSING, Reader, fetch, place
+from hubbot.pipeline import Reader, fetch, place
 from hubbot.records import (
     Abstention,
     Evidence,

@@ -41,10 +41,12 @@ class Words:
     Args:
         merge_config: the text of `mergekit_config.yml`; empty where there is none.
         notes: the metadata of its weight file.
+        faults: what could not be read.
     """
 
     merge_config: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Evidence, ...] = ()
 
     def claims(self) -> Iterator[tuple[Source, object]]:
         for found in _MERGED.findall(self.merge_config):
@@ -179,7 +181,7 @@ def _claims(upload: Upload, words: Words) -> _Claims:
         kept = (*kept[:MAX_PARENTS], Evidence(source, text))
     merged = any(claim.source is Source.MERGE_CONFIG and claim.parent for claim in kept)
     odd, relation = _relation(upload, relations, bool(adapter), merged, kept)
-    return _Claims((*kept, *odd), relation)
+    return _Claims((*kept, *odd, *words.faults), relation)
 
 
 def _listed(value: object) -> list[object]:

@@ -150,6 +150,15 @@ def test_a_date_that_lies_is_outvoted(world: World) -> None:
     assert (world["a/parent"].parent, world["b/child"].parent) == (ROOT, "a/parent")
 
 
+def test_a_merge_config_that_cannot_be_read_is_told(world: World) -> None:
+    world.commit(
+        "m/endless", {"model.safetensors": save(PARENT), "mergekit_config.yml": b"model: a/b\n" * 30_000}, 1
+    )
+    world.grow(ROOT)
+    assert world["m/endless"].parent == ROOT
+    assert any("200000 bytes: not read" in each.text for each in world["m/endless"].evidence)
+
+
 def test_who_copies_all_that_a_root_says_of_itself_is_no_child(world: World) -> None:
     """Card, configs, header and shapes of the root's own, and other weights."""
     files = {
