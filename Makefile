@@ -9,8 +9,9 @@ DIR ?= demo
 demo: $(VENV)/.installed  ## run the bot over a Hub on loopback, then serve the Space
 	$(BIN)/hubbot demo --dir $(DIR) $(ARGS)
 
+# Two at a time, a file each; torch's own threads would only stand in each other's way.
 test: $(VENV)/.installed-dev  ## every test, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
 style: $(VENV)/.installed-dev  ## repairs
 	$(BIN)/ruff check --fix .

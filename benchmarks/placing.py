@@ -43,11 +43,7 @@ MOST_BYTES = 2_000_000
 FLAT = 1.2
 """So many times as long as the thousandth upload the last may take."""
 ROOTS, BLOCK = 40, 500
-SHAPES = {
-    f"encoder.layer.{i}.{kind}.weight": (32, 64)
-    for i in range(4)
-    for kind in ("query", "key", "value", "out")
-}
+SHAPES = {f"encoder.layer.{i}.{kind}.weight": (64, 64) for i in range(2) for kind in ("attention", "output")}
 STEP = 0.3
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -23,6 +23,8 @@ from hubbot.hub.faults import AnswerTooLarge, from_response, shown, translated
 
 MAX_REDIRECTS = 5
 MAX_REDIRECT_BYTES = 10_000
+MAX_LED, LED_S = 256, 300.0
+"""Of so many files the address is remembered, for so long, that they came from; the Hub signs for an hour."""
 MAX_JSON_BYTES = 64_000_000
 """A page of the listing with cards and file names is a few megabytes."""
 SLOWEST_BYTES_PER_S = 20_000
@@ -47,6 +49,7 @@ class Wire:
         self.endpoint, self.timeout_s = endpoint.rstrip("/"), timeout_s
         self._home = httpx.URL(self.endpoint)
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
+        self._led: dict[httpx.URL, tuple[httpx.URL, float]] = {}
         self.http = httpx.Client(
             headers={"User-Agent": user_agent, "Accept-Encoding": "gzip"},
             timeout=httpx.Timeout(timeout_s),
@@ -91,12 +94,17 @@ class Wire:
     def _follow(
         self, url: httpx.URL, headers: Mapping[str, str], body: Any, repo: str | None, file: str | None
     ) -> httpx.Response:
-        method = "GET" if body is None else "POST"
+        method, asked = "GET" if body is None else "POST", url
+        ranged = body is None and "Range" in headers
+        if ranged and (response := self._led_before(url, headers)):
+            return response
         for _ in range(MAX_REDIRECTS + 1):
             ours = self._authorization if _origin(url) == _origin(self._home) else {}
             request = self.http.build_request(method, url, headers={**headers, **ours}, json=body)
             response = self.http.send(request, stream=True)
             if not response.has_redirect_location:
+                if ranged and url != asked and response.status_code == httpx.codes.PARTIAL_CONTENT:
+                    self._remember(asked, url)
                 return response
             _put_back(response)
             if body is not None:
@@ -106,6 +114,30 @@ class Wire:
                 raise UnsafeRedirect(f"{why}: {shown(str(target))}", repo=repo, file=file)
             url = target
         raise UnsafeRedirect(f"more than {MAX_REDIRECTS} redirects", repo=repo, file=file)
+
+    def _led_before(self, asked: httpx.URL, headers: Mapping[str, str]) -> httpx.Response | None:
+        """The next range of a file from where its last one came: half the requests, and less of the limits.
+
+        Whatever is not just that range sends us back to ask the Hub anew.
+        """
+        target, until = self._led.get(asked, (None, 0.0))
+        if target is None or until < time.monotonic() or refusal(asked, target, home=self._home):
+            return None
+        self._led.pop(asked, None)
+        try:
+            response = self.http.send(self.http.build_request("GET", target, headers=headers), stream=True)
+        except httpx.TransportError:
+            return None
+        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+            response.close()
+            return None
+        self._led[asked] = target, until
+        return response
+
+    def _remember(self, asked: httpx.URL, target: httpx.URL) -> None:
+        while len(self._led) >= MAX_LED:
+            self._led.pop(next(iter(self._led), asked), None)
+        self._led[asked] = target, time.monotonic() + LED_S
 
     def json(self, path: str, *, repo: str | None = None, **asked: Any) -> tuple[Any, str | None]:
         """The JSON answer, and the address of the next page where there is one.

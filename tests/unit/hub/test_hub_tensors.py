@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import safetensors.torch
@@ -101,6 +102,31 @@ def test_a_header_is_read_and_counted_once(server: Server, hub: Hub, seen: Any) 
     got = read(hub, ours, [Wanted("layers.07.weight")])
     assert got.bytes_read == 64 * 64 * 4
     assert seen.sent(first.bytes_read + got.bytes_read)
+
+
+def test_the_hub_is_asked_once_where_a_file_lies(server: Server, hub: Hub, seen: Any) -> None:
+    """Every range would cost a redirect, which the Hub counts; it signs an address for longer than that."""
+    stored = layers(rows=4_000)
+    put(server, stored)
+    ours = upload(hub, seen)
+    wanted = [Wanted(f"layers.{i:02}.weight", rows=2) for i in (2, 5, 9)]
+    got = read(hub, ours, wanted)
+    asked = [each for each in seen() if "/resolve/" in each.path]
+    assert (len(asked), len(seen.on_cdn())) == (1, 4)
+    for want in wanted:
+        np.testing.assert_array_equal(got.values[want.name], stored[want.name][:2].numpy())
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/gone", "{endpoint}/o/m/resolve/main/nothing-here"])
+def test_an_address_that_is_good_no_more_is_asked_for_again(server: Server, hub: Hub, address: str) -> None:
+    stored = layers(rows=4_000)
+    put(server, stored)
+    ours = upload(hub)
+    read(hub, ours, [Wanted("layers.02.weight", rows=2)])
+    [(asked, (_, until))] = hub.wire._led.items()
+    hub.wire._led[asked] = httpx.URL(address.format(endpoint=server.endpoint)), until
+    got = read(hub, ours, [Wanted("layers.07.weight", rows=2)])
+    np.testing.assert_array_equal(got.values["layers.07.weight"], stored["layers.07.weight"][:2].numpy())
 
 
 def test_what_came_with_the_header_is_not_asked_for_again(server: Server, hub: Hub, seen: Any) -> None:
