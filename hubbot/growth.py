@@ -10,7 +10,7 @@ from hubbot.errors import UsageError
 from hubbot.hub import tensors
 from hubbot.pipeline import Bot, Reader
 from hubbot.records import Evidence, How, Placement, Relative, Sketch, Source, Upload
-from hubbot.store.kin import KnownBy
+from hubbot.store.kin import Entry, KnownBy
 from hubbot.store.store import Store
 from hubbot.trees.fingerprint import Fingerprint, choose
 from hubbot.trees.forest import KnownRoot, stand
@@ -18,10 +18,13 @@ from hubbot.trees.kin import coarse, join, resemble
 from hubbot.trees.sketch import sketch
 
 
-def relate(bot: Bot, upload: Upload, placement: Placement, seen: Sketch) -> list[Placement]:
+def relate(bot: Bot, upload: Upload, placement: Placement, seen: Sketch) -> tuple[list[Placement], Entry]:
     """The upload's parents within its tree, and those of whoever has others by its coming; it comes first.
 
     What stands in no tree is compared with the rest that does not: who resemble one another have a root.
+
+    Returns:
+        Placements to record, with what later comers will know it by.
     """
     near, tree, store = coarse(seen), placement.tree, bot.store
     named = tuple(parent for parent in placement.declared if not _elsewhere(store, parent, tree))
@@ -41,9 +44,8 @@ def relate(bot: Bot, upload: Upload, placement: Placement, seen: Sketch) -> list
         changed = [stand(before[repo], now.parents, disputed=now.disputed) for repo, now in stands.items()]
     if tree:  # whoever claims this parent, and was found in another tree before it came
         changed += [_astray(child) for child in store.children(upload.repo) if child.tree not in (None, tree)]
-    store.save_kin(upload, one, near, tree, family, changed)
     crowd.add(upload.repo, near)
-    return changed
+    return changed, Entry(one, near, tree, family)
 
 
 def _resembling(

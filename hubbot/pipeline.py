@@ -40,6 +40,7 @@ from hubbot.records import (
     Upload,
     Wanted,
 )
+from hubbot.store.kin import Entry
 from hubbot.store.store import Store
 from hubbot.trees.forest import Forest, decide
 from hubbot.trees.kin import Crowds
@@ -157,11 +158,11 @@ def probe(engine: Engine, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[
     return engine.probe(expert, batch)
 
 
-def record(store: Store, upload: Upload, placement: Placement, reading: Reading) -> bool:
-    """Into the store; False where this reading was already there."""
-    store.save_upload(upload)
-    store.save_placement(placement)
-    return store.record(reading)
+def record(
+    store: Store, upload: Upload, placements: Sequence[Placement], reading: Reading, entry: Entry | None
+) -> bool:
+    """Into the store, all or nothing; False where this reading was already there."""
+    return store.conclude(upload, placements, reading, entry)
 
 
 def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> Suggestion | None:

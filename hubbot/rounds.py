@@ -250,12 +250,12 @@ class _Batches:
 
     def _conclude(self, seen: Visit, reading: Reading) -> None:
         """The end of the path; each step may be repeated, so that a stop between two loses nothing."""
-        placement, *adopted = (
-            relate(self.bot, seen.upload, seen.placement, seen.sketch) if seen.sketch else [seen.placement]
-        )
-        record(self.bot.store, seen.upload, placement, reading)
-        for changed in adopted:
-            self.bot.watch(changed)
+        placements, entry = [seen.placement], None
+        if seen.sketch:
+            placements, entry = relate(self.bot, seen.upload, seen.placement, seen.sketch)
+        record(self.bot.store, seen.upload, placements, reading, entry)
+        for adopted in placements[1:]:
+            self.bot.watch(adopted)
         self.bot.watch(reading)
         try:
             suggestion = suggest(self.bot, seen.upload, reading, seen.expert) if seen.expert else None

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 
 from hubbot.errors import StoreError
-from hubbot.records import Placement, Relative, Sketch, Upload
-from hubbot.store import forest, uploads
+from hubbot.records import Placement, Reading, Relative, Sketch, Upload
+from hubbot.store import forest, readings, uploads
 from hubbot.store.tables import PlacementRow, SketchRow, TreeRow
 
 if TYPE_CHECKING:
@@ -45,35 +45,55 @@ class KnownBy:
     shapes: Mapping[str, tuple[int, ...]]
 
 
-def save(
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """What is kept of one upload's weights.
+
+    Args:
+        coarse: what all members of its tree are searched by.
+        tree: none where it stands in none, and then `family` is what those that it resembles go by.
+    """
+
+    one: Relative
+    coarse: Floats
+    tree: str | None
+    family: str | None = None
+
+
+def save(session: Session, entry: Entry) -> None:
+    sketch = entry.one.sketch
+    session.merge(
+        SketchRow(
+            repo=sketch.repo,
+            tree=entry.tree,
+            form=sketch.form,
+            # Whom nobody resembles yet may be resembled.
+            family=None if entry.tree else entry.family or sketch.repo,
+            created_at=entry.one.created_at,
+            merged=entry.one.merged,
+            quantised=sketch.quantised,
+            kurtosis=sketch.kurtosis,
+            coarse=_packed(entry.coarse),
+            weights=_packed(sketch.values),
+        )
+    )
+
+
+def conclude(
     session: Session,
     upload: Upload,
-    one: Relative,
-    coarse: Floats,
-    tree: str | None,
-    family: str | None,
     placements: Iterable[Placement],
-) -> None:
+    reading: Reading,
+    entry: Entry | None,
+) -> bool:
+    """All that came of an upload; False where its reading was there before."""
     uploads.save(session, upload)
     session.flush()
     for placement in placements:
         forest.save_placement(session, placement)
-    sketch = one.sketch
-    session.merge(
-        SketchRow(
-            repo=sketch.repo,
-            tree=tree,
-            form=sketch.form,
-            # Whom nobody resembles yet may be resembled.
-            family=None if tree else family or sketch.repo,
-            created_at=one.created_at,
-            merged=one.merged,
-            quantised=sketch.quantised,
-            kurtosis=sketch.kurtosis,
-            coarse=_packed(coarse),
-            weights=_packed(sketch.values),
-        )
-    )
+    if entry:
+        save(session, entry)
+    return readings.record(session, reading)
 
 
 def coarse(session: Session, tree: str | None, form: str) -> list[tuple[str, Floats]]:

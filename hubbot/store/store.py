@@ -42,7 +42,7 @@ from hubbot.store import (
 )
 from hubbot.store.commands import Command
 from hubbot.store.forest import Tree
-from hubbot.store.kin import Family, KnownBy
+from hubbot.store.kin import Entry, Family, KnownBy
 
 if TYPE_CHECKING:
     from hubbot.records import Floats
@@ -180,17 +180,16 @@ class Store:
     def tree_members(self, root: str) -> list[Placement]:
         return self._read(forest.members, root)
 
-    def save_kin(
-        self,
-        upload: Upload,
-        one: Relative,
-        coarse: Floats,
-        tree: str | None,
-        family: str | None,
-        placements: Iterable[Placement],
-    ) -> None:
-        """An upload's sketch with the placements that it changed, its own among them: in one transaction."""
-        self._write(kin.save, upload, one, coarse, tree, family, placements)
+    def conclude(
+        self, upload: Upload, placements: Iterable[Placement], reading: Reading, entry: Entry | None = None
+    ) -> bool:
+        """All that came of an upload, in one transaction: False where its reading was there before.
+
+        Args:
+            placements: its own, and those that its coming changed.
+            entry: what its kin know it by, if it has any of that.
+        """
+        return self._write(kin.conclude, upload, placements, reading, entry)
 
     def coarse(self, tree: str | None, form: str) -> list[tuple[str, Floats]]:
         """The coarse sketches of a tree's members, or of what stands in none."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 KEPT = 8192
 """32 kB a model."""
+ABSURD = 1e12
+"""No trained weight is near it, and squares of such numbers are no distances."""
 COARSE = 64
 """Sums of a sketch that are held in memory of every model of a tree."""
 
@@ -40,7 +42,7 @@ def sketch(
         values: name to the leading rows of that tensor, maybe more of them than were wanted.
     """
     rows = [values[want.name][: want.rows] for want in wanted]
-    if not rows or not all(np.isfinite(row).all() for row in rows):
+    if not rows or not all((np.abs(row) < ABSURD).all() for row in rows):
         return None
     flat = np.concatenate([row.ravel() for row in rows])
     return Sketch(repo, form(wanted), summed(flat, KEPT), log_kurtosis(rows), quantised)

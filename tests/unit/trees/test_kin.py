@@ -193,6 +193,7 @@ def test_odd_numbers_make_no_sketch_and_resemblance_needs_one_form() -> None:
     assert made is not None
     assert made.values.shape == (16,)
     assert sketch("a/x", wanted, {"layer.0.weight": rows * np.nan}) is None
+    assert sketch("a/x", wanted, {"layer.0.weight": rows * 1e30}) is None
     assert sketch("a/x", (), {}) is None
     assert resemble(made, replace(made, values=made.values * 2))
     assert not resemble(made, replace(made, form="other"))
