@@ -32,6 +32,10 @@ CLOSE = 8
 when enough of it is there."""
 
 
+MAX_CROWDS = 1_000
+"""In memory; what was not asked for in the longest time is read again."""
+
+
 class Crowd:
     """The coarse sketches of many models of one form, to find the nearest by."""
 
@@ -76,9 +80,13 @@ class Crowds:
 
     def of(self, tree: str | None, form: str, kept: Callable[[], Iterable[tuple[str, Floats]]]) -> Crowd:
         """The members of a tree, or of none, whose sketches have this form."""
-        if (tree, form) not in self._crowds:
-            self._crowds[tree, form] = Crowd(kept())
-        return self._crowds[tree, form]
+        crowd = self._crowds.pop((tree, form), None)
+        if crowd is None:
+            crowd = Crowd(kept())
+            while len(self._crowds) >= MAX_CROWDS:
+                del self._crowds[next(iter(self._crowds))]
+        self._crowds[tree, form] = crowd  # the last one asked for comes last
+        return crowd
 
 
 def coarse(sketch: Sketch) -> Floats:

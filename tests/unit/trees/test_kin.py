@@ -12,7 +12,7 @@ import pytest
 
 from hubbot.records import Evidence, How, Placement, Relative, Sketch, Source, Wanted
 from hubbot.trees.forest import stand
-from hubbot.trees.kin import Crowd, Crowds, coarse, join, resemble
+from hubbot.trees.kin import MAX_CROWDS, Crowd, Crowds, coarse, join, resemble
 from hubbot.trees.sketch import KEPT, form, sketch, summed
 
 WIDTH, BEGINNING = 2000, datetime(2026, 1, 1, tzinfo=UTC)
@@ -163,6 +163,14 @@ def test_crowds_are_read_once() -> None:
     assert len(crowds.of("tree", "form", kept)) == len(crowds.of("tree", "form", kept)) == 1
     assert crowds.of(None, "form", kept) is not crowds.of("tree", "form", kept)
     assert len(asked) == 2
+    for i in range(MAX_CROWDS - 1):
+        crowds.of("tree", "form", kept)
+        crowds.of(None, f"form-{i}", kept)
+    assert len(asked) == MAX_CROWDS + 1
+    crowds.of("tree", "form", kept)
+    assert len(asked) == MAX_CROWDS + 1, "what is asked for stays"
+    crowds.of(None, "form", kept)
+    assert len(asked) == MAX_CROWDS + 2, "what is not is read again"
 
 
 def test_a_sketch_of_many_weights_keeps_their_distances() -> None:
