@@ -159,6 +159,7 @@ def open_bot(
             ),
             overlap=timedelta(seconds=settings.poll_overlap_s),
             first_limit=settings.poll_limit,
+            most_tries=settings.upload_tries,
             batch_size=settings.batch_size,
             fetch_threads=settings.fetch_threads,
             watch=watch,

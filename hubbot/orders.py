@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hubbot.errors import HubbotError, UsageError
+from hubbot.hub import uploads
 from hubbot.pipeline import Bot, open_pull_request, settle
 from hubbot.records import Suggestion, SuggestionState
-from hubbot.rounds import add_root, rerun
+from hubbot.rounds import add_root, process, rerun
 
 
 def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
@@ -24,6 +25,19 @@ def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
 
 def _add_tree(bot: Bot, args: Mapping[str, Any]) -> str:
     return add_root(bot, args["root"])
+
+
+def _retry_upload(bot: Bot, args: Mapping[str, Any]) -> str:
+    """By its old name or its new one: a renamed repo comes back under the latter."""
+    upload = uploads.one(bot.hub, args["repo"])
+    if process(bot, [upload]):
+        return f"{upload.repo} did not come to its end, and is tried again at a later poll"
+    reading = bot.store.reading(upload.repo)
+    if reading is None or reading.abstention:
+        return (
+            f"{upload.repo}: no answer: {reading.abstention.text if reading and reading.abstention else ''}"
+        )
+    return f"{upload.repo}: {', '.join(p.label for p in reading.recognised) or 'nothing is recognised'}"
 
 
 def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:
@@ -45,6 +59,7 @@ FAILED = "failed: "
 VERBS: Mapping[str, Callable[[Bot, Mapping[str, Any]], str]] = {
     "tree rerun": _rerun_tree,
     "tree add": _add_tree,
+    "upload retry": _retry_upload,
     "card approve": _approve_card,
     "card open": _open_card,
 }

@@ -82,6 +82,7 @@ class Bot:
     Args:
         overlap: how far behind the watermark a poll looks again.
         first_limit: how many uploads the very first poll takes.
+        most_tries: after so many passing faults an upload is given up, on record.
         batch_size: models in one batch of the probe.
         fetch_threads: range reads under way at once.
         watch: told of every record as it comes about, in the thread that writes.
@@ -94,6 +95,7 @@ class Bot:
     crowds: Crowds = field(default_factory=Crowds)
     overlap: timedelta = timedelta(minutes=5)
     first_limit: int = 1000
+    most_tries: int = 12
     batch_size: int = 64
     fetch_threads: int = 8
     watch: Callable[[Event], None] = lambda _: None

@@ -8,10 +8,11 @@ Hub leaves it, written down, to the next poll.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hubbot.card.compose import compose
 from hubbot.descent import PASSING
@@ -40,6 +41,9 @@ from hubbot.visits import Visit, failed, visit
 
 log = logging.getLogger(__name__)
 
+IMPATIENT, FIRST_PAUSE, LONGEST_PAUSE = 3, timedelta(minutes=1), timedelta(hours=6)
+"""An upload that a passing fault left is tried again at so many polls; then in pauses that double."""
+
 
 def poll(bot: Bot) -> int:
     """Notice what is new and lead it down the path; how many uploads came to their end.
@@ -54,14 +58,23 @@ def poll(bot: Bot) -> int:
         bot.hub, watermark - bot.overlap if watermark else None, None if watermark else bot.first_limit
     )
     listed = {upload.repo for upload in noticed}
-    left = [upload for upload in bot.store.unfinished() if upload.repo not in listed]
-    fresh = [upload for upload in noticed if not bot.store.is_finished(upload)] + left
+    left = [upload for upload in bot.store.unfinished(due=now) if upload.repo not in listed]
+    new = [upload for upload in noticed if not bot.store.is_finished(upload)]
+    fresh = [upload for upload in new if not bot.store.is_waiting(upload, now)] + left
     unfinished = process(bot, fresh)
     newest = max((upload.modified_at for upload in noticed), default=watermark or now)
     # A listing from the future must not make the bot blind until then.
     bot.store.set_watermark(endpoint, min(now, newest))
     open_due(bot)
     return len(fresh) - len(unfinished)
+
+
+def pause(tries: int) -> timedelta:
+    """How long after so many tries in vain the next one comes: at once, then ever later, with jitter."""
+    if tries <= IMPATIENT:
+        return timedelta()
+    doubled = min(FIRST_PAUSE * 2.0 ** min(tries - IMPATIENT - 1, 20), LONGEST_PAUSE)
+    return doubled * random.uniform(0.75, 1.25)  # noqa: S311 - spreads requests, keeps no secret
 
 
 def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
@@ -267,9 +280,27 @@ class _Batches:
             self.bot.watch(suggestion)
 
     def leave(self, upload: Upload, error: HubbotError) -> None:
-        """To the next poll."""
-        log.warning("%s: left to the next poll: %s", upload.repo, error)
+        """To a later poll, and after many of those to the record: nobody is asked in vain for ever."""
+        tries = self.bot.store.tries(upload) + 1
+        if tries >= self.bot.most_tries:
+            log.warning("%s: given up after %d tries: %s", upload.repo, tries, error)
+            self.give_up(upload, error, tries)
+            return
+        wait = pause(tries)
+        log.warning(
+            "%s: left to a poll %.0f s from now or later: %s", upload.repo, wait.total_seconds(), error
+        )
         self.keep(upload)
+        self.bot.store.postpone(upload, datetime.now(UTC) + wait)
+
+    def give_up(self, upload: Upload, error: HubbotError, tries: int) -> None:
+        """Its end, until its owner commits again: what is known of it stays, with the reason for no more."""
+        told = f"given up after {tries} {'try' if tries == 1 else 'tries'}: {error}"
+        seen = failed(upload, type(error)(told, repo=upload.repo))
+        known = self.bot.store.placement(upload.repo)
+        record(self.bot.store, upload, [] if known else [seen.placement], seen.reading(), None)
+        self.bot.watch(seen.reading())
+        self.bot.store.finish_upload(upload)
 
     def keep(self, upload: Upload) -> None:
         """Where the next poll finds it, however far the listing has gone on by then."""

@@ -154,9 +154,21 @@ class Store:
         """Whether this very commit was led to the end of the path; a poll's overlap lists many twice."""
         return self._read(uploads.is_finished, upload)
 
-    def unfinished(self) -> list[Upload]:
-        """What a passing fault or a stop left on its way, the oldest first."""
-        return self._read(uploads.unfinished)
+    def unfinished(self, due: datetime | None = None) -> list[Upload]:
+        """What a passing fault or a stop left on its way, the oldest first; only what is due by then."""
+        return self._read(uploads.unfinished, due)
+
+    def postpone(self, upload: Upload, due_at: datetime) -> None:
+        """A passing fault left it to a later poll; the upload must have been saved before."""
+        self._write(uploads.postpone, upload, due_at)
+
+    def tries(self, upload: Upload) -> int:
+        """How often that has happened to this very commit."""
+        return self._read(uploads.tries, upload)
+
+    def is_waiting(self, upload: Upload, now: datetime) -> bool:
+        """Whether this commit was postponed to a time that has not come."""
+        return self._read(uploads.is_waiting, upload, now)
 
     def uploads(self, limit: int | None = None, tree: str | None = None) -> list[Upload]:
         """The newest first; of one tree, if one is named."""

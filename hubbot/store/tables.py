@@ -97,6 +97,10 @@ class UploadRow(Base):
     config: Mapped[dict[str, Any]]
     finished: Mapped[str | None]
     """The commit that was led to the end of the path."""
+    tries: Mapped[int] = mapped_column(server_default="0")
+    """How often this commit was left to a later poll by a passing fault."""
+    due_at: Mapped[datetime | None]
+    """When it is tried again; at the next poll where that is not said."""
 
 
 class TreeRow(Base):

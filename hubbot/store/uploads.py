@@ -17,6 +17,9 @@ FIELDS = tuple(f.name for f in fields(Upload))
 
 
 def save(session: Session, upload: Upload) -> None:
+    row = session.get(UploadRow, upload.repo)
+    if row is not None and row.commit != upload.commit:  # what failed with other files says nothing of these
+        row.tries, row.due_at = 0, None
     values = {name: getattr(upload, name) for name in FIELDS}
     session.merge(UploadRow(**{name: _plain(value) for name, value in values.items()}))
 
@@ -36,9 +39,36 @@ def is_finished(session: Session, upload: Upload) -> bool:
     return row is not None and row.finished == upload.commit
 
 
-def unfinished(session: Session) -> list[Upload]:
-    """Those that were noticed and have not come to the end of the path, the oldest first."""
+def postpone(session: Session, upload: Upload, due_at: datetime) -> None:
+    """One more try in vain."""
+    session.execute(
+        update(UploadRow)
+        .where(UploadRow.repo == upload.repo)
+        .values(tries=UploadRow.tries + 1, due_at=due_at)
+    )
+
+
+def tries(session: Session, upload: Upload) -> int:
+    row = session.get(UploadRow, upload.repo)
+    return row.tries if row is not None and row.commit == upload.commit else 0
+
+
+def is_waiting(session: Session, upload: Upload, now: datetime) -> bool:
+    """Whether this commit was tried in vain, and its next try is not due."""
+    row = session.get(UploadRow, upload.repo)
+    due_at = row.due_at if row is not None and row.commit == upload.commit else None
+    return due_at is not None and due_at > now
+
+
+def unfinished(session: Session, due: datetime | None) -> list[Upload]:
+    """Those that were noticed and have not come to the end of the path, the oldest first.
+
+    Args:
+        due: only those whose next try is due by then.
+    """
     query = select(UploadRow).where(UploadRow.finished.is_distinct_from(UploadRow.commit))
+    if due is not None:
+        query = query.where(UploadRow.due_at.is_(None) | (UploadRow.due_at <= due))
     return [_record(row) for row in session.scalars(query.order_by(UploadRow.modified_at, UploadRow.repo))]
 
 

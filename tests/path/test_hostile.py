@@ -9,15 +9,16 @@ import struct
 import threading
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
 from huggingface_hub import HfApi
 from stage import TOKEN, files_of, settings_for, upload
 
-from hubbot import visits
+from hubbot import rounds, visits
 from hubbot.app import open_bot
 from hubbot.cli.logs import set_up
 from hubbot.errors import HubUnavailable, WeightsError
@@ -136,6 +137,44 @@ def test_an_upload_that_never_comes_to_its_end_does_not_hold_the_watermark(hub, 
         assert poll(bot) == 1
         assert bot.store.reading(EVIL).predictions
         assert bot.store.unfinished() == []
+
+
+def test_an_upload_that_fails_for_ever_is_given_up_on_record(hub, bot_of, a_child, monkeypatch):
+    """And tried again once its owner has committed something."""
+    monkeypatch.setattr(rounds, "IMPATIENT", 2)
+    upload(hub.repos, EVIL, files_of(a_child, README_md=card(base_model="evil/parent")))
+    upload(hub.repos, GOOD, files_of(a_child))
+    hub.faults.add("error", path="/api/models/evil/parent")
+    with bot_of(upload_tries=4) as bot:
+        assert [poll(bot) for _ in range(3)] == [1, 0, 0]
+        left = one(bot.hub, EVIL)
+        assert bot.store.tries(left) == 3
+        now = datetime.now(UTC)
+        assert bot.store.is_waiting(left, now), "two tries at once, then a pause"
+        assert not bot.store.is_waiting(left, now + timedelta(seconds=76))
+        asked = len(hub.log)
+        assert poll(bot) == 0
+        assert not [each for each in [*hub.log][asked:] if "evil" in each.path], "nobody is asked meanwhile"
+        assert bot.store.reading(EVIL) is None
+        bot.store.postpone(left, now)  # as if the pause were over
+        assert poll(bot) == 1
+        told = bot.store.reading(EVIL).abstention
+        assert told.code == "hub-unavailable"
+        assert "given up after 5 tries" in told.text
+        assert bot.store.unfinished() == []
+        hub.faults.clear()
+        assert poll(bot) == 0
+        hub.repos.commit(EVIL, {"notes.txt": b"again"})
+        assert poll(bot) == 1
+        assert bot.store.reading(EVIL).predictions
+
+
+def test_pauses_grow_and_end_growing() -> None:
+    waits = [rounds.pause(tries).total_seconds() for tries in range(1, 200)]
+    assert waits[:3] == [0, 0, 0]
+    assert 45 <= waits[3] <= 75
+    assert all(later > 1.05 * sooner for sooner, later in pairwise(waits[3:11]))
+    assert max(waits) <= 1.25 * 6 * 3600
 
 
 def test_an_upload_from_the_future_does_not_make_the_bot_blind(hub, bot_of, a_child):

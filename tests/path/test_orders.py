@@ -48,3 +48,21 @@ def test_what_was_drafted_is_approved_and_opened(hub, tmp_path, sure):
         poll(bot)
     assert "is approved" in order(settings, "card approve", {"repo": REPO}, "an admin")
     assert order(settings, "card open", {"repo": REPO}, "an admin").startswith("opened http")
+
+
+def test_an_upload_that_was_given_up_is_tried_again_when_an_admin_says_so(hub, tmp_path, sure):
+    upload(hub.repos, REPO, {**files_of(sure), "README.md": b"---\nbase_model: evil/parent\n---\n"})
+    settings = settings_for(hub, tmp_path / "home", upload_tries=1)
+    hub.faults.add("error", path="/api/models/evil/parent")
+    with open_bot(settings) as bot:
+        poll(bot)
+        assert bot.store.reading(REPO).abstention.text.startswith(REPO)
+    told = order(settings, "upload retry", {"repo": REPO}, "an admin")
+    assert "no answer" in told
+    assert "given up after 1 try: evil/parent: the Hub fails" in told
+    hub.faults.clear()
+    told = order(settings, "upload retry", {"repo": REPO}, "an admin")
+    assert told.startswith(f"{REPO}: ")
+    assert "no answer" not in told
+    with pytest.raises(UsageError, match="nobody/there"):
+        order(settings, "upload retry", {"repo": "nobody/there"}, "an admin")
