@@ -33,11 +33,10 @@ def _retry_upload(bot: Bot, args: Mapping[str, Any]) -> str:
     if process(bot, [upload]):
         return f"{upload.repo} did not come to its end, and is tried again at a later poll"
     reading = bot.store.reading(upload.repo)
-    if reading is None or reading.abstention:
-        return (
-            f"{upload.repo}: no answer: {reading.abstention.text if reading and reading.abstention else ''}"
-        )
-    return f"{upload.repo}: {', '.join(p.label for p in reading.recognised) or 'nothing is recognised'}"
+    if reading and reading.abstention:
+        return f"{upload.repo}: no answer: {reading.abstention.text}"
+    said = [prediction.label for prediction in reading.recognised] if reading else []
+    return f"{upload.repo}: {', '.join(said) or 'nothing is recognised'}"
 
 
 def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:

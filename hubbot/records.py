@@ -421,7 +421,10 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request as the Hub lists it; `status` is draft, open, closed or merged."""
+    """A pull request as the Hub lists it; `status` is draft, open, closed or merged.
+
+    `answers` are the comments of others, where it was asked for by itself: the listing has none.
+    """
 
     repo: str
     number: int
@@ -429,6 +432,7 @@ class PullRequest:
     status: str
     author: str
     url: str
+    answers: tuple[str, ...] = ()
 
 
 # --- index ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from hubbot.card.compose import compose
+from hubbot.card.front_matter import opted_out
 from hubbot.descent import PASSING
 from hubbot.errors import EngineError, HubbotError, HubError
 from hubbot.growth import alike, planted, relate, root_of
@@ -40,6 +41,9 @@ from hubbot.records import (
 from hubbot.visits import Visit, failed, visit
 
 log = logging.getLogger(__name__)
+
+ASKED_TO_STOP = "a comment on the pull request says `hubbot: false`"
+LAST_WORD = "As you wish. You will not hear of me here again."
 
 IMPATIENT, FIRST_PAUSE, LONGEST_PAUSE = 3, timedelta(minutes=1), timedelta(hours=6)
 """An upload that a passing fault left is tried again at so many polls; then in pauses that double."""
@@ -204,6 +208,15 @@ def follow(bot: Bot) -> list[Suggestion]:
             continue
         if now.status in (SuggestionState.MERGED, SuggestionState.CLOSED):
             answered.append(settle(bot, suggestion, SuggestionState(now.status)))
+        elif any(opted_out(answer.encode()) for answer in now.answers):
+            # Written down first: a bot that dies here is silent all the same.
+            answered.append(settle(bot, suggestion, SuggestionState.CLOSED, reason=ASKED_TO_STOP))
+            try:
+                pulls.close(
+                    bot.hub, suggestion.repo, number, "As you wish. You will not hear of me here again."
+                )
+            except HubError as error:
+                log.warning("%s: its pull request stays open: %s", suggestion.repo, error)
     return answered
 
 

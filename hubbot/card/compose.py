@@ -45,8 +45,8 @@ close this.
 **Try it yourself.** {command} reads the same bytes and says the same.
 
 **Who asks, and how to make it stop.** I am a bot; {contact}. Close this \
-pull request and I stay silent in this repo for good. `hubbot: false` in a card keeps me away before I \
-ever ask.
+pull request and I stay silent in this repo for good; a comment here with a line `hubbot: false` does the \
+same. In a card it keeps me away before I ever ask.
 """
 
 

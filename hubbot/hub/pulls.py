@@ -7,9 +7,10 @@ lost may well have been made.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
-from huggingface_hub import CommitInfo, CommitOperationAdd, Discussion
+from huggingface_hub import CommitInfo, CommitOperationAdd, Discussion, DiscussionComment
 
 from hubbot.errors import CardError, HubError
 from hubbot.hub import texts
@@ -54,12 +55,28 @@ def earlier(hub: Hub, repo: str, author: str) -> list[PullRequest]:
 
 
 def pull_status(hub: Hub, repo: str, number: int) -> PullRequest:
-    """What became of a pull request.
+    """What became of a pull request, and what was said there.
 
     Raises:
         HubError: it cannot be had; `RepoNotFound` where repo or number are gone.
     """
-    return hub.reading(lambda: _pull(hub, repo, hub.api.get_discussion_details(repo, number)), repo=repo)
+    talk = hub.reading(lambda: hub.api.get_discussion_details(repo, number), repo=repo)
+    answers = [
+        str(event.content)
+        for event in talk.events
+        if isinstance(event, DiscussionComment) and event.author != talk.author and not event.hidden
+    ]
+    return replace(_pull(hub, repo, talk), answers=tuple(answers))
+
+
+def close(hub: Hub, repo: str, number: int, words: str) -> None:
+    """Close a pull request of ours, with a last word.
+
+    Raises:
+        HubError: the Hub refuses, or did not say.
+    """
+    with translated(repo=repo):
+        hub.api.change_discussion_status(repo, number, "closed", comment=words)
 
 
 def read_card(hub: Hub, repo: str, revision: str) -> bytes | None:

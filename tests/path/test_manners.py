@@ -11,7 +11,7 @@ from stage import TOKEN, files_of, settings_for, upload
 from hubbot.app import open_bot
 from hubbot.localhub.server import Server
 from hubbot.records import SuggestionState
-from hubbot.rounds import follow, poll
+from hubbot.rounds import LAST_WORD, follow, poll
 from hubbot.weights.local import read_local
 
 OWNER = "owner/model"
@@ -77,6 +77,25 @@ def test_closed_is_silence_for_good(street, hub, sure):
     street.comes_by()
     street.comes_by()
     assert [p.status for p in street.pulls()] == ["closed"]
+
+
+def test_a_comment_that_says_so_is_silence_for_good(street, hub, sure):
+    street.comes_by()
+    (pull,) = street.pulls()
+    street.api.comment_discussion(OWNER, pull.num, "Thanks, but I am not sure what `hubbot: false` would do.")
+    street.comes_by()
+    assert street.remembers().state is SuggestionState.OPEN, "to speak of the word is not to say it"
+    street.api.comment_discussion(OWNER, pull.num, "No more of this, please.\n\nhubbot: false\n")
+    street.comes_by()
+    assert street.remembers().state is SuggestionState.CLOSED
+    assert "hubbot: false" in street.remembers().reason
+    hub.repos.commit(OWNER, {"model.safetensors": sure[1].folder / "model.safetensors"})
+    street.comes_by()
+    street.comes_by()
+    assert [p.status for p in street.pulls()] == ["closed"]
+    details = street.api.get_discussion_details(OWNER, pull.num)
+    ours = [event.content for event in details.events if event.type == "comment" and event.author == "hubbot"]
+    assert ours[-1] == LAST_WORD
 
 
 def test_merged_allows_another_for_new_weights_only(street, hub, sure):
