@@ -212,9 +212,7 @@ def follow(bot: Bot) -> list[Suggestion]:
             # Written down first: a bot that dies here is silent all the same.
             answered.append(settle(bot, suggestion, SuggestionState.CLOSED, reason=ASKED_TO_STOP))
             try:
-                pulls.close(
-                    bot.hub, suggestion.repo, number, "As you wish. You will not hear of me here again."
-                )
+                pulls.close(bot.hub, suggestion.repo, number, LAST_WORD)
             except HubError as error:
                 log.warning("%s: its pull request stays open: %s", suggestion.repo, error)
     return answered
