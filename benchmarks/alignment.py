@@ -50,9 +50,11 @@ from hubbot.zoo.emoji.recipe import EMOJI, RARE
 from hubbot.zoo.layout import open_zoo, repo_folder
 from hubbot.zoo.threads import one_thread
 
+REVISION = 1
+"""Counted up when something else is measured, so that nothing older is taken for it."""
 CACHE = RESULTS / "kept" / "alignment"
 ZOOS = ("emoji-1k", "emoji-200")
-SEEDS = {"ProbeX": 3, "MVProbe": 2}
+SEEDS = {"ProbeX": 3, "MVProbe": 1}
 """How often each is trained: one seed of MVProbe takes three quarters of an hour of a core."""
 OURS, ORACLE, NEAREST = "ours", "oracle", "nearest task vector"
 SHARE = 0.8
@@ -126,7 +128,7 @@ class Bench:
 
     def _kept(self, tree: AdapterTree, name: str, seed: int, make: Callable[[], Measured]) -> Measured:
         """From the cache, unless the code or the zoo has changed since."""
-        now = code(__file__, experts.__file__)
+        now = code(REVISION, *PAPERS.values())
         place = self.cache / f"{now}-{self.size}" / tree.zoo.recipe / tree.zoo.recipe_hash
         return kept(place, name, seed, make, lambda told: Measured(**told))
 
@@ -305,7 +307,7 @@ def methods_table(found: Found) -> str:
 def report(name: str, found: Found, rows: Sequence[Row], bench: Bench) -> str:
     """docs/results/alignment-NAME.md."""
     recipe, size = EMOJI[name], EMOJI[name].size(bench.size)
-    seeds = ", ".join(f"{paper} {len(found[paper])} times" for paper in PAPERS)
+    seeds = ", ".join(f"{len(found[paper])} of {paper}" for paper in PAPERS)
     return f"""# Do words find the LoRAs that were trained on what they say? On {name}
 
     python -m benchmarks.alignment --zoo {name}
@@ -318,8 +320,8 @@ Recipe {recipe.hash}: {size.concepts:,} concepts with {size.copies} LoRAs each, 
 
 {methods_table(found)}
 
-The papers' probes were trained {seeds}, ± is their deviation; brackets are the 95% interval of a paired
-bootstrap over concepts and seeds. Ours is solved in closed form and has no seed. The oracle knows the
+Seeds: {seeds}; ± is their deviation, brackets are the 95% interval of a paired bootstrap over concepts and
+seeds. Ours is solved in closed form and has no seed. The oracle knows the
 prompt's token and has all layers.
 
 ## Targets

@@ -25,11 +25,17 @@ DECIDING = ("experts/*.py", "training/experts.py", "training/trees.py", "trainin
 
 
 @cache
-def code(*benchmarks: str) -> str:
-    """A hash of what decides a measurement, the files of these benchmarks (`__file__`) among it."""
+def code(*settings: object) -> str:
+    """A hash of what decides a measurement: the code named above, and a benchmark's own settings.
+
+    Args:
+        settings: sizes, schedules, and a number that is counted up when a benchmark computes other things.
+            Its file is not hashed: another word in a report is no reason to measure for hours again.
+    """
     package = Path(hubbot.__file__).parent
-    files = [*map(Path, benchmarks), *(file for glob in DECIDING for file in sorted(package.glob(glob)))]
-    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()[:12]
+    files = [file for glob in DECIDING for file in sorted(package.glob(glob))]
+    told = "".join([*map(sha256, files), *map(repr, settings)])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def kept(folder: Path, name: str, seed: int, make: Callable[[], T], back: Callable[[Any], T]) -> T:
