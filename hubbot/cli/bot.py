@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -45,6 +46,31 @@ def poll(context: typer.Context, mode: Mode = None, json: AsJson = False) -> Non
     else:
         say(tally.line())
         say(f"recorded in {settings.database}")
+
+
+def status(context: typer.Context, json: AsJson = False) -> None:
+    """Is the bot running, how far is it, what waits, and what could not be read?"""
+    now = datetime.now(UTC)
+    with wiring.open_store(settings_of(context), read_only=True) as store:
+        found, owner = store.status(now), store.locked_by()
+    if json:
+        emit({"running": owner, "status": found})
+        return
+    say(f"  bot       {f'running: {owner}' if owner else 'not running'}")
+    for endpoint, at in found.watermarks.items():
+        say(f"  listing   of {endpoint}, read up to {_moment(at)}")
+    later = f", {found.waiting} wait, the first until {_moment(found.next_due)}" if found.next_due else ""
+    say(f"  backlog   {found.due} uploads are due{later}")
+    say(f"  orders    {found.orders} not carried out yet")
+    say(f"  answers   {found.answered}, and {sum(found.reasons.values())} uploads without")
+    for word, count in found.reasons.items():
+        say(f"            {count:>6} {word}", style="dim")
+    said = ", ".join(f"{count} {state}" for state, count in found.suggestions.items())
+    say(f"  suggested {said or 'nothing'}")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def doctor(context: typer.Context, json: AsJson = False) -> None:

@@ -2,14 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
 from sqlalchemy import ColumnExpressionArgument, func, select
 from sqlalchemy.orm import Session
 
 from hubbot.records import How, SuggestionState
-from hubbot.store.tables import PlacementRow, ReadingRow, SuggestionRow, UploadRow
+from hubbot.store.tables import (
+    CommandRow,
+    CursorRow,
+    PlacementRow,
+    ReadingRow,
+    SuggestionRow,
+    UploadRow,
+)
 
 BY_WEIGHTS = (How.RECOVERED, How.CONFLICT)
 """The weights decided: the card said nothing, or something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the bot stands, as its database knows.
+
+    Args:
+        watermarks: by Hub, how far its listing was read.
+        due: uploads that the next poll takes up again; `waiting` are those whose next try comes later.
+        next_due: when the first of them is tried again.
+        orders: admins' orders that nobody has carried out yet.
+        answered: uploads with a reading.
+        reasons: why others have none, by the reason's word; the most frequent first.
+        suggestions: the latest of each repo, by state.
+    """
+
+    watermarks: Mapping[str, datetime]
+    due: int
+    waiting: int
+    next_due: datetime | None
+    orders: int
+    answered: int
+    reasons: Mapping[str, int]
+    suggestions: Mapping[str, int]
+
+
+def status(session: Session, now: datetime) -> Status:
+    """For `hubbot status`."""
+    left = UploadRow.finished.is_distinct_from(UploadRow.commit)
+    later = left & UploadRow.due_at.is_not(None) & (UploadRow.due_at > now)
+    waiting = _count(session, UploadRow, later)
+    code, state, many = ReadingRow.abstention_code, SuggestionRow.state, func.count().desc()
+    reasons = select(code, func.count()).where(ReadingRow.latest, code.is_not(None)).group_by(code)
+    suggested = select(state, func.count()).where(SuggestionRow.latest).group_by(state)
+    return Status(
+        watermarks={row.endpoint: row.watermark for row in session.scalars(select(CursorRow))},
+        due=_count(session, UploadRow, left) - waiting,
+        waiting=waiting,
+        next_due=session.scalar(select(func.min(UploadRow.due_at)).where(later)),
+        orders=_count(session, CommandRow, CommandRow.finished_at.is_(None)),
+        answered=_count(session, ReadingRow, ReadingRow.latest, code.is_(None)),
+        reasons={word: count for word, count in session.execute(reasons.order_by(many, code)) if word},
+        suggestions=dict(session.execute(suggested.order_by(many, state)).tuples().all()),
+    )
 
 
 def counts(session: Session) -> dict[str, int]:

@@ -41,6 +41,7 @@ from hubbot.store import (
     uploads,
 )
 from hubbot.store.commands import Command
+from hubbot.store.counts import Status
 from hubbot.store.forest import Tree
 from hubbot.store.kin import Entry, Family, KnownBy
 
@@ -307,6 +308,10 @@ class Store:
     def commands(self, limit: int = 50) -> list[Command]:
         """The audit trail, the newest first."""
         return self._read(commands.newest, limit)
+
+    def status(self, now: datetime) -> Status:
+        """Backlog, answers, reasons, suggestions: where the bot stands."""
+        return self._read(counts.status, now)
 
     def counts(self) -> dict[str, int]:
         return self._read(counts.counts)

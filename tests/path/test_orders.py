@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from stage import files_of, settings_for, upload
 
+from hubbot import rounds
 from hubbot.app import open_bot, order
 from hubbot.errors import UsageError
 from hubbot.records import SuggestionState
@@ -66,3 +69,23 @@ def test_an_upload_that_was_given_up_is_tried_again_when_an_admin_says_so(hub, t
     assert "no answer" not in told
     with pytest.raises(UsageError, match="nobody/there"):
         order(settings, "upload retry", {"repo": "nobody/there"}, "an admin")
+
+
+def test_the_status_tells_what_waits_and_what_could_not_be_read(hub, tmp_path, sure, monkeypatch):
+    monkeypatch.setattr(rounds, "IMPATIENT", 0)
+    upload(hub.repos, REPO, files_of(sure))
+    upload(hub.repos, "evil/waits", {**files_of(sure), "README.md": b"---\nbase_model: evil/parent\n---\n"})
+    upload(hub.repos, "old/pickle", {"pytorch_model.bin": b"never opened"})
+    hub.faults.add("error", path="/api/models/evil/parent")
+    with open_bot(settings_for(hub, tmp_path / "home")) as bot:
+        poll(bot)
+        now = datetime.now(UTC)
+        bot.store.enqueue("tree rerun", {"root": sure.root}, "an admin")
+        found = bot.store.status(now)
+        assert (found.due, found.waiting, found.orders, found.answered) == (0, 1, 1, 1)
+        assert now < found.next_due < now + timedelta(seconds=76)
+        assert found.reasons == {"not-readable-safely": 1}
+        assert found.suggestions == {"draft": 1}
+        assert list(found.watermarks) == [hub.endpoint]
+        later = bot.store.status(found.next_due)
+        assert (later.due, later.waiting, later.next_due) == (1, 0, None)
