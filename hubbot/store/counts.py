@@ -63,7 +63,7 @@ def status(session: Session, now: datetime) -> Status:
         orders=_count(session, CommandRow, CommandRow.finished_at.is_(None)),
         answered=_count(session, ReadingRow, ReadingRow.latest, code.is_(None)),
         reasons={word: count for word, count in session.execute(reasons.order_by(many, code)) if word},
-        suggestions=dict(session.execute(suggested.order_by(many, state)).tuples().all()),
+        suggestions={word: n for word, n in session.execute(suggested.order_by(many, state)) if n},
     )
 
 
