@@ -54,7 +54,7 @@ REVISION = 1
 """Counted up when something else is measured, so that nothing older is taken for it."""
 CACHE = RESULTS / "kept" / "alignment"
 ZOOS = ("emoji-1k", "emoji-200")
-SEEDS = {"ProbeX": 3, "MVProbe": 1}
+SEEDS = {"ProbeX": 3, "MVProbe": 2}
 """How often each is trained: one seed of MVProbe takes three quarters of an hour of a core."""
 OURS, ORACLE, NEAREST = "ours", "oracle", "nearest task vector"
 SHARE = 0.8
@@ -320,8 +320,8 @@ Recipe {recipe.hash}: {size.concepts:,} concepts with {size.copies} LoRAs each, 
 
 {methods_table(found)}
 
-Seeds: {seeds}; ± is their deviation, brackets are the 95% interval of a paired bootstrap over concepts and
-seeds. Ours is solved in closed form and has no seed. The oracle knows the
+Seeds: {seeds}; ± is their deviation, brackets are the 95% interval of a paired
+bootstrap over concepts and seeds. Ours is solved in closed form and has no seed. The oracle knows the
 prompt's token and has all layers.
 
 ## Targets
