@@ -95,7 +95,7 @@ class Bot:
     crowds: Crowds = field(default_factory=Crowds)
     overlap: timedelta = timedelta(minutes=5)
     first_limit: int = 1000
-    most_tries: int = 12
+    most_tries: int = 20
     batch_size: int = 64
     fetch_threads: int = 8
     watch: Callable[[Event], None] = lambda _: None

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 ASKED_TO_STOP = "a comment on the pull request says `hubbot: false`"
 LAST_WORD = "As you wish. You will not hear of me here again."
 
-IMPATIENT, FIRST_PAUSE, LONGEST_PAUSE = 3, timedelta(minutes=1), timedelta(hours=6)
+IMPATIENT, FIRST_PAUSE, LONGEST_PAUSE = 3, timedelta(seconds=10), timedelta(hours=6)
 """An upload that a passing fault left is tried again at so many polls; then in pauses that double."""
 
 

@@ -41,7 +41,7 @@ class Settings:
     poll_interval_s: float = _doc("pause between two polls of the listing", 60.0, least=0.05)
     poll_overlap_s: float = _doc("how far behind the watermark a poll looks again", 300.0, least=0.0)
     poll_limit: int = _doc("uploads that one poll takes at most", 1000, least=1)
-    upload_tries: int = _doc("tries of an upload, in ever longer pauses, before it is given up", 12, least=1)
+    upload_tries: int = _doc("tries of an upload, in ever longer pauses, before it is given up", 20, least=1)
     batch_size: int = _doc("models in one batch of the probe", 64, least=1)
     fetch_threads: int = _doc("range reads under way at once", 8, least=1)
     http_timeout_s: float = _doc("patience with one answer of the Hub", 30.0, least=0.1)

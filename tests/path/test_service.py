@@ -100,7 +100,7 @@ def test_passing_faults_of_the_hub_pass(hub, tmp_path, children):
         upload(hub.repos, child.repo, files_of(child))
     settings = settings_for(hub, tmp_path)
     for kind in ("error", "rate-limit", "cut"):
-        hub.faults.add(kind, probability=0.08, seconds=0.2)
+        hub.faults.add(kind, probability=0.05, seconds=0.2)
     with running(tmp_path, hub.endpoint, HUBBOT_HTTP_RETRIES="1") as bot:
         wait_for(lambda: count(settings, "readings") == 6, seconds=200)
         assert bot.poll() is None
