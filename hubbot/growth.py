@@ -27,7 +27,8 @@ def relate(bot: Bot, upload: Upload, placement: Placement, seen: Sketch) -> tupl
         Placements to record, with what later comers will know it by.
     """
     near, tree, store = coarse(seen), placement.tree, bot.store
-    named = tuple(parent for parent in placement.declared if not _elsewhere(store, parent, tree))
+    away = store.elsewhere(placement.declared, tree)
+    named = tuple(parent for parent in placement.declared if parent not in away)
     if named != placement.declared:
         placement = _astray(placement)
     merged = placement.relation == "merge" or len(named) > 1
@@ -63,12 +64,6 @@ def _resembling(
 def _astray(placement: Placement) -> Placement:
     """A placement whose declared parents stand in another tree: its root is all that is left."""
     return replace(placement, how=How.CONFLICT, parent=placement.tree, others=())
-
-
-def _elsewhere(store: Store, repo: str, tree: str | None) -> bool:
-    """Whether a model stands in another tree, and so is no parent in this one."""
-    placed = store.placement(repo) if tree else None
-    return placed is not None and placed.tree not in (None, tree)
 
 
 # --- roots that admins add ------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -134,20 +134,16 @@ def _drawn(root: str, members: Mapping[str, Placement], readings: Mapping[str, R
     drawn, left = {root}, MANY
     trunk = Drawing(_line(root, members.get(root), readings))
 
-    def grow(branch: Drawing, repo: str) -> None:
+    def grow(branch: Drawing, repos: Iterable[str]) -> None:
         nonlocal left
-        for child in children.get(repo, ()):
-            if child not in drawn and left:
-                drawn.add(child)
+        for repo in repos:
+            if repo not in drawn and left:
+                drawn.add(repo)
                 left -= 1
-                grow(branch.add(_line(child, members[child], readings)), child)
+                grow(branch.add(_line(repo, members[repo], readings)), children.get(repo, ()))
 
-    grow(trunk, root)
-    for repo in members:  # whose parents run in a circle
-        if repo not in drawn and left:
-            drawn.add(repo)
-            left -= 1
-            grow(trunk.add(_line(repo, members[repo], readings)), repo)
+    grow(trunk, children.get(root, ()))
+    grow(trunk, members)  # whoever is left, since its parents run in a circle
     return trunk
 
 

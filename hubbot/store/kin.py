@@ -114,8 +114,9 @@ def relatives(
     parents = dict.fromkeys(parent for _, placement in found.values() for parent in placement.parents)
     found |= _rows(session, [parent for parent in parents if parent not in found], tree, form)
     placements = {repo: placement for repo, (_, placement) in found.items()}
-    elsewhere = _elsewhere(session, placements.values(), tree)
-    return [_relative(*pair, elsewhere) for pair in found.values()], placements
+    named = {parent for placement in placements.values() for parent in placement.declared}
+    away = elsewhere(session, named, tree)
+    return [_relative(*pair, away) for pair in found.values()], placements
 
 
 def _rows(
@@ -174,15 +175,16 @@ def _known(root: str, raw: bytes) -> tuple[dict[str, Floats], dict[str, tuple[in
     return {n.removeprefix(ROWS): v for n, v in arrays.items() if n.startswith(ROWS)}, shapes
 
 
-def _elsewhere(session: Session, placements: Iterable[Placement], tree: str | None) -> set[str]:
-    """Declared parents that stand in another tree, and so are none."""
-    named = {parent for placement in placements for parent in placement.declared}
-    query = select(PlacementRow.repo).where(PlacementRow.repo.in_(named), PlacementRow.tree != tree)
+def elsewhere(session: Session, repos: Collection[str], tree: str | None) -> set[str]:
+    """Those that stand in another tree than this one, and so are nobody's parents in it."""
+    if tree is None or not repos:
+        return set()
+    query = select(PlacementRow.repo).where(PlacementRow.repo.in_(repos), PlacementRow.tree != tree)
     return set(session.scalars(query))
 
 
-def _relative(row: SketchRow, placement: Placement, elsewhere: Collection[str]) -> Relative:
-    declared = tuple(parent for parent in placement.declared if parent not in elsewhere)
+def _relative(row: SketchRow, placement: Placement, away: Collection[str]) -> Relative:
+    declared = tuple(parent for parent in placement.declared if parent not in away)
     sketch = Sketch(row.repo, row.form, _unpacked(row.weights), row.kurtosis, row.quantised)
     return Relative(sketch, row.created_at, row.merged, placement.parents, declared)
 

@@ -214,6 +214,10 @@ class Store:
         """Those of these repos that stand in the tree, then their parents; with the placements of all."""
         return self._read(kin.relatives, repos, tree, form)
 
+    def elsewhere(self, repos: Collection[str], tree: str | None) -> set[str]:
+        """Those of these repos that stand in another tree than this one."""
+        return self._read(kin.elsewhere, repos, tree)
+
     def family_of(self, repo: str) -> str | None:
         return self._read(kin.family_of, repo)
 

@@ -46,10 +46,12 @@ class Forest:
 
     def __init__(self, roots: Sequence[KnownRoot]) -> None:
         self.roots = tuple(roots)
+        self._sketches: dict[str, Sketch | None] = {}
 
     def plant(self, root: KnownRoot) -> None:
         """One root more, or another fingerprint of one that is known."""
         self.roots = (*(known for known in self.roots if known.root != root.root), root)
+        self._sketches.pop(root.root, None)
 
     def known(self, tree: str) -> KnownRoot | None:
         """The root of a tree."""
@@ -62,10 +64,11 @@ class Forest:
 
     def sketch(self, tree: str, form: str) -> Sketch | None:
         """The root of a tree as its members see it, if it is known by rows of this form."""
-        known = self.known(tree)
-        if known is None or known.fingerprint is None:
-            return None
-        found = sketch(known.root, known.fingerprint.whole(), known.fingerprint.rows)
+        if tree not in self._sketches:  # every upload of the tree asks
+            known = self.known(tree)
+            rows = known.fingerprint if known else None
+            self._sketches[tree] = sketch(tree, rows.whole(), rows.rows) if rows else None
+        found = self._sketches[tree]
         return found if found and found.form == form else None
 
     def fits(self, tree: str | None, shapes: Mapping[str, tuple[int, ...]]) -> Evidence | None:
