@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -81,7 +81,9 @@ class Bot:
 
     Args:
         overlap: how far behind the watermark a poll looks again.
+        catch_up: how far back a bot that slept looks.
         first_limit: how many uploads the very first poll takes.
+        most_waiting: with so many unfinished uploads no more are noticed.
         most_tries: after so many passing faults an upload is given up, on record.
         batch_size: models in one batch of the probe.
         fetch_threads: range reads under way at once.
@@ -94,7 +96,9 @@ class Bot:
     manners: Manners
     crowds: Crowds = field(default_factory=Crowds)
     overlap: timedelta = timedelta(minutes=5)
+    catch_up: timedelta = timedelta(days=14)
     first_limit: int = 1000
+    most_waiting: int = 100_000
     most_tries: int = 20
     batch_size: int = 64
     fetch_threads: int = 8
@@ -109,9 +113,9 @@ class Bot:
 # --- the steps ------------------------------------------------------------------------------
 
 
-def notice(hub: Hub, since: datetime | None, limit: int | None) -> list[Upload]:
-    """The uploads modified since then, oldest first; the Hub lists the newest first."""
-    return list(uploads.recent(hub, since=since, limit=limit))[::-1]
+def notice(hub: Hub, since: datetime | None, limit: int | None) -> Iterator[Upload]:
+    """The uploads modified since then, the newest first, as the Hub lists them."""
+    return uploads.recent(hub, since=since, limit=limit)
 
 
 def place(

@@ -18,6 +18,7 @@ from hubbot.store.tables import (
     SuggestionRow,
     UploadRow,
 )
+from hubbot.store.uploads import WAITING, backlog
 
 BY_WEIGHTS = (How.RECOVERED, How.CONFLICT)
 """The weights decided: the card said nothing, or something else."""
@@ -49,15 +50,14 @@ class Status:
 
 def status(session: Session, now: datetime) -> Status:
     """For `hubbot status`."""
-    left = UploadRow.finished.is_distinct_from(UploadRow.commit)
-    later = left & UploadRow.due_at.is_not(None) & (UploadRow.due_at > now)
+    later = WAITING & UploadRow.due_at.is_not(None) & (UploadRow.due_at > now)
     waiting = _count(session, UploadRow, later)
     code, state, many = ReadingRow.abstention_code, SuggestionRow.state, func.count().desc()
     reasons = select(code, func.count()).where(ReadingRow.latest, code.is_not(None)).group_by(code)
     suggested = select(state, func.count()).where(SuggestionRow.latest).group_by(state)
     return Status(
         watermarks={row.endpoint: row.watermark for row in session.scalars(select(CursorRow))},
-        due=_count(session, UploadRow, left) - waiting,
+        due=backlog(session) - waiting,
         waiting=waiting,
         next_due=session.scalar(select(func.min(UploadRow.due_at)).where(later)),
         orders=_count(session, CommandRow, CommandRow.finished_at.is_(None)),
