@@ -40,9 +40,15 @@ class Settings:
     mode: str = _doc("what others may see: off, draft, review or auto", "draft")
     poll_interval_s: float = _doc("pause between two polls of the listing", 60.0, least=0.05)
     poll_overlap_s: float = _doc("how far behind the watermark a poll looks again", 300.0, least=0.0)
-    poll_limit: int = _doc("uploads that one poll takes at most", 1000, least=1)
+    poll_limit: int = _doc("uploads that the very first poll takes at most", 1000, least=1)
+    catch_up_s: float = _doc("how far back a bot that slept looks", 1_209_600.0, least=0.0)
+    backlog_limit: int = _doc("with so many unfinished uploads no more are noticed", 100_000, least=1)
+    recheck_per_hour: int = _doc(
+        "known repos that are asked after, whether they are still there", 300, least=0
+    )
     upload_tries: int = _doc("tries of an upload, in ever longer pauses, before it is given up", 20, least=1)
     batch_size: int = _doc("models in one batch of the probe", 64, least=1)
+    batch_timeout_s: float = _doc("a worker that answers later is taken to hang", 300.0, least=0.1)
     fetch_threads: int = _doc("range reads under way at once", 8, least=1)
     http_timeout_s: float = _doc("patience with one answer of the Hub", 30.0, least=0.1)
     http_retries: int = _doc("further tries after a passing fault of the Hub", 3, least=0)
@@ -53,6 +59,8 @@ class Settings:
     pulls_per_day: int = _doc("pull requests opened per day at most", 50, least=0)
     blocklist: str = _doc("owners and repos never to be touched, separated by commas", "")
     contact: str = _doc("how owners reach whoever runs this bot; nothing is opened without", "")
+    service: str = _doc("where a running bot answers, host:port; port 0 is a free one", "127.0.0.1:0")
+    webhook_secret: str = _doc("what the Hub's webhooks bring along; never printed", "", secret=True)
     log_format: str = _doc("plain for people, json for machines", "plain")
 
     def __post_init__(self) -> None:
