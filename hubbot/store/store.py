@@ -41,7 +41,7 @@ from hubbot.store import (
     uploads,
 )
 from hubbot.store.commands import Command
-from hubbot.store.counts import Status
+from hubbot.store.counts import Outcomes, Status
 from hubbot.store.forest import Tree
 from hubbot.store.kin import Entry, Family, KnownBy
 
@@ -316,6 +316,10 @@ class Store:
     def status(self, now: datetime) -> Status:
         """Backlog, answers, reasons, suggestions: where the bot stands."""
         return self._read(counts.status, now)
+
+    def outcomes(self) -> Outcomes:
+        """What became of our pull requests, by tree and by tag."""
+        return self._read(counts.outcomes)
 
     def counts(self) -> dict[str, int]:
         return self._read(counts.counts)
