@@ -71,7 +71,7 @@ def pull_status(hub: Hub, repo: str, number: int) -> PullRequest:
 
 def last_word(pull: PullRequest) -> str:
     """What somebody else said last on a pull request of ours, as one short line; empty where nobody did."""
-    return shown(" ".join(pull.answers[-1].split())) if pull.answers else ""
+    return f"said there: {shown(' '.join(pull.answers[-1].split()))}" if pull.answers else ""
 
 
 def close(hub: Hub, repo: str, number: int, words: str) -> None:

@@ -364,7 +364,10 @@ def test_what_became_of_them_is_read_back_and_counted(hub, tmp_path, sure, demo_
     street.comes_by()
     with open_bot(settings_for(hub, street.home, **street.settings)) as bot:
         asked = bot.store.suggestion("owner/model0")
-        assert (asked.state, asked.reason) == (SuggestionState.OPEN, "Where does that come from?")
+        assert (asked.state, asked.reason) == (
+            SuggestionState.OPEN,
+            "said there: Where does that come from?",
+        )
     street.api.merge_pull_request("owner/model0", first.num)
     street.api.change_discussion_status("owner/model1", second.num, "closed", comment="No.\n\nNot true.")
     street.comes_by()
@@ -383,7 +386,7 @@ def test_what_became_of_them_is_read_back_and_counted(hub, tmp_path, sure, demo_
     assert {one["name"] for one in found["by_tag"]} >= tags
     assert {one["accepted"] for one in found["by_tag"]} == {0.5}
     said = {one["repo"]: (one["state"], one["text"]) for one in found["comments"]}
-    assert said["owner/model1"] == ("closed", "No. Not true.")
+    assert said["owner/model1"] == ("closed", "said there: No. Not true.")
     assert third.status == "open"
     assert "owner/model2" not in said
     assert "No. Not true." in plain.stdout
