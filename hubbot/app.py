@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbot.errors import StoreError, StoreMissing, UsageError
 from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, Upload
-from hubbot.settings import Settings, load
+from hubbot.settings import Settings, load, split_list
 
 if TYPE_CHECKING:
     from hubbot.hub.client import Hub
@@ -143,6 +143,7 @@ def open_bot(
     """
     from hubbot.experts.artifact import text_head
     from hubbot.pipeline import Bot, Manners
+    from hubbot.policy import Quiet
 
     with (
         open_store(settings) as store,
@@ -157,8 +158,12 @@ def open_bot(
             manners=Manners(
                 mode=settings.mode,
                 blocked=settings.blocked,
+                trusted=frozenset(split_list(settings.trusted)),
                 pulls_per_owner=settings.pulls_per_owner,
                 pulls_per_day=settings.pulls_per_day,
+                quiet=Quiet(*settings.quiet) if settings.quiet else None,
+                tag_prefix=settings.tag_prefix,
+                section=settings.card_section,
                 contact=settings.contact,
             ),
             overlap=timedelta(seconds=settings.poll_overlap_s),

@@ -18,13 +18,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from hubbot.card.compose import compose
+from hubbot.card.front_matter import asks
 from hubbot.descent import PASSING, child_of, compared, declared
 from hubbot.engine import Engine
 from hubbot.errors import CardError, HubError, UnsupportedDtype
 from hubbot.experts.router import Router
 from hubbot.hub import pulls, tensors, uploads
 from hubbot.hub.client import Hub
-from hubbot.policy import may_suggest
+from hubbot.policy import Quiet, listed, may_suggest
 from hubbot.records import (
     Evidence,
     ExpertInfo,
@@ -50,18 +51,30 @@ log = logging.getLogger(__name__)
 PLAIN = ("F64", "F32", "F16", "BF16")
 """Dtypes whose numbers are the weights; narrower ones were scaled, and mean nothing without their scales."""
 
+ANSWERED = (SuggestionState.MERGED, SuggestionState.CLOSED)
+
 Event: TypeAlias = Upload | Placement | Reading | Suggestion
 """What happened, told to whoever watches: the record itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manners:
-    """What others may see of the bot, and how much of it; the rules themselves are `hubbot.policy`'s."""
+    """What others may see of the bot, and how much of it; the rules themselves are `hubbot.policy`'s.
+
+    Args:
+        trusted: owners and repos whose suggestions need no approval in mode `review`.
+        quiet: the hours in which nothing is opened.
+        tag_prefix, section: what is suggested beside tags, see `compose`.
+    """
 
     mode: str = "draft"
     blocked: frozenset[str] = frozenset()
+    trusted: frozenset[str] = frozenset()
     pulls_per_owner: int = 3
     pulls_per_day: int = 50
+    quiet: Quiet | None = None
+    tag_prefix: str = ""
+    section: bool = False
     contact: str = ""
 
 
@@ -184,9 +197,17 @@ def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> S
         suggestion = Suggestion(upload.repo, upload.commit, SuggestionState.REFUSED, reason=refusal)
     else:
         suggestion = _composed(bot, upload, reading, expert)
-    bot.store.save_suggestion(suggestion)
-    first = before is None and suggestion.state is SuggestionState.DRAFT
-    return _recalled(bot, suggestion) if first and bot.manners.mode in ("review", "auto") else suggestion
+    bot.store.save_suggestion(suggestion, asked=_asked(bot, upload, reading))
+    if (
+        before is None
+        and suggestion.state is SuggestionState.DRAFT
+        and bot.manners.mode in ("review", "auto")
+    ):
+        suggestion = _recalled(bot, suggestion)
+    draft = suggestion.state is SuggestionState.DRAFT and bot.manners.mode == "review"
+    if draft and listed(upload, bot.manners.trusted):
+        return settle(bot, suggestion, SuggestionState.APPROVED)
+    return suggestion
 
 
 def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = False) -> Suggestion:
@@ -201,10 +222,13 @@ def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = Fal
     reading, upload = bot.store.reading(suggestion.repo), bot.store.upload(suggestion.repo)
     if reading is None or upload is None:
         return settle(bot, suggestion, SuggestionState.REFUSED, reason="nothing is recorded of this repo")
+    quiet = None if only_look or not bot.manners.quiet else bot.manners.quiet.why_not(datetime.now(UTC))
     if suggestion.state is not SuggestionState.OPENING:
-        if enough := _refusal(bot, upload, reading, counted=True):
+        if enough := quiet or _refusal(bot, upload, reading, counted=True):
             return settle(bot, suggestion, suggestion.state, reason=enough)
         suggestion = settle(bot, suggestion, SuggestionState.OPENING)
+    elif quiet:
+        return replace(suggestion, reason=quiet)
     author = pulls.whoami(bot.hub)
     earlier = pulls.earlier(bot.hub, suggestion.repo, author)
     # A bot that died here may have opened it and never heard so.
@@ -213,11 +237,10 @@ def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = Fal
         if only_look:
             return settle(bot, suggestion, SuggestionState.DRAFT)  # it never came to be
         upload = uploads.one(bot.hub, suggestion.repo)
-        moved = upload.commit != suggestion.base_commit
-        refusal = "the repo has moved on since" if moved else _refusal(bot, upload, reading, earlier)
-        if refusal:
+        asked = _asked(bot, upload, reading)
+        if refusal := _last_look(bot, suggestion, upload, reading, earlier, asked):
             return settle(bot, suggestion, SuggestionState.REFUSED, reason=refusal)
-        ours = pulls.open_pull(bot.hub, suggestion, author)
+        ours = pulls.open_pull(bot.hub, suggestion, author, asked=asked)
     return settle(bot, suggestion, SuggestionState.OPEN, pull_request=ours.url)
 
 
@@ -269,7 +292,47 @@ def _composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) ->
         contact=bot.manners.contact,
         base_commit=upload.commit,
         descent=placement.surely if placement else None,
+        tag_prefix=bot.manners.tag_prefix,
+        section=bot.manners.section,
     )
+
+
+def _last_look(
+    bot: Bot,
+    suggestion: Suggestion,
+    upload: Upload,
+    reading: Reading,
+    earlier: Sequence[PullRequest],
+    asked: bool,
+) -> str | None:
+    """What speaks against opening it, by the Hub as it is at this moment.
+
+    Raises:
+        HubError: the Hub did not say, of its own check of the card too.
+    """
+    if upload.commit != suggestion.base_commit:
+        return "the repo has moved on since"
+    if refusal := _refusal(bot, upload, reading, earlier):
+        return refusal
+    if not asked and any(pull.title == suggestion.title for pull in earlier):
+        return "a pull request of ours with this title was answered already"
+    faults = pulls.validate_card(bot.hub, suggestion.new_text)
+    return f"the Hub would reject the card: {'; '.join(faults[:3])}" if faults else None
+
+
+def _asked(bot: Bot, upload: Upload, reading: Reading) -> bool:
+    """Whether the owner asks for what was not answered yet; nobody else may write `hubbot: true` in a card.
+
+    A pull request that was made on a card which asked already is the answer, for the weights that it was made
+    for. What the database does not remember may have been that answer: then nobody counts as asking.
+    """
+    if upload.card.get("hubbot") is not True:
+        return False
+    history = bot.store.suggestion_history(upload.repo)
+    seen = [one for one in history if one.state in (*ANSWERED, SuggestionState.OPEN)]
+    weights = set(reading.content_ids)
+    answers = [one for one in seen if set(one.content_ids) == weights and asks(one.new_text.encode())]
+    return bool(seen) and not answers
 
 
 def _refusal(
@@ -289,4 +352,5 @@ def _refusal(
         pulls_per_owner=manners.pulls_per_owner,
         pulls_per_day=manners.pulls_per_day,
         mode=manners.mode,
+        asked=_asked(bot, upload, reading),
     )

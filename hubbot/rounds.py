@@ -224,8 +224,9 @@ def follow(bot: Bot) -> list[Suggestion]:
         except HubError as error:  # of a repo that is gone, for instance; the others have news all the same
             log.warning("%s: no news of its pull request: %s", suggestion.repo, error)
             continue
+        said = pulls.last_word(now)
         if now.status in (SuggestionState.MERGED, SuggestionState.CLOSED):
-            answered.append(settle(bot, suggestion, SuggestionState(now.status)))
+            answered.append(settle(bot, suggestion, SuggestionState(now.status), reason=said))
         elif any(opted_out(answer.encode()) for answer in now.answers):
             # Written down first: a bot that dies here is silent all the same.
             answered.append(settle(bot, suggestion, SuggestionState.CLOSED, reason=ASKED_TO_STOP))
@@ -233,4 +234,6 @@ def follow(bot: Bot) -> list[Suggestion]:
                 pulls.close(bot.hub, suggestion.repo, number, LAST_WORD)
             except HubError as error:
                 log.warning("%s: its pull request stays open: %s", suggestion.repo, error)
+        elif said != suggestion.reason:
+            settle(bot, suggestion, SuggestionState.OPEN, reason=said)
     return answered

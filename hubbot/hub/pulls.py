@@ -69,6 +69,11 @@ def pull_status(hub: Hub, repo: str, number: int) -> PullRequest:
     return replace(_pull(hub, repo, talk), answers=tuple(answers))
 
 
+def last_word(pull: PullRequest) -> str:
+    """What somebody else said last on a pull request of ours, as one short line; empty where nobody did."""
+    return f"said there: {shown(' '.join(pull.answers[-1].split()))}" if pull.answers else ""
+
+
 def close(hub: Hub, repo: str, number: int, words: str) -> None:
     """Close a pull request of ours, with a last word.
 
@@ -107,11 +112,12 @@ def validate_card(hub: Hub, text: str) -> list[str]:
     return [shown(str(error.get("message", error) if isinstance(error, dict) else error)) for error in errors]
 
 
-def open_pull(hub: Hub, suggestion: Suggestion, author: str) -> PullRequest:
+def open_pull(hub: Hub, suggestion: Suggestion, author: str, *, asked: bool = False) -> PullRequest:
     """Open a pull request with a suggestion's README, if the author has not asked this repo before.
 
     Args:
         author: who we are, see `whoami`; what they asked earlier is looked up right before the commit.
+        asked: the owner asks for it: one of this title that was answered is no hindrance.
 
     Raises:
         HubError: one of ours is open, or one of this title exists in whatever state; the card is just so
@@ -119,7 +125,8 @@ def open_pull(hub: Hub, suggestion: Suggestion, author: str) -> PullRequest:
     """
     repo = suggestion.repo
     for pull in earlier(hub, repo, author):
-        if pull.title == suggestion.title or pull.status in ("open", "draft"):
+        waits = pull.status not in ("merged", "closed")
+        if waits or (pull.title == suggestion.title and not asked):
             raise HubError(f"pull request {pull.number} of ours exists and is {pull.status}", repo=repo)
     commit = _commit(hub, suggestion)
     if commit.pr_num is None or commit.pr_url is None:

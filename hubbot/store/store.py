@@ -45,7 +45,7 @@ from hubbot.store import (
 )
 from hubbot.store.choice import Choice
 from hubbot.store.commands import Command
-from hubbot.store.counts import Status
+from hubbot.store.counts import Outcomes, Status
 from hubbot.store.forest import Tree
 from hubbot.store.kin import Entry, Family, KnownBy
 
@@ -347,6 +347,10 @@ class Store:
     def status(self, now: datetime | None = None) -> Status:
         """Backlog, answers, reasons, suggestions: where the bot stands, now by default."""
         return self._read(counts.status, now or datetime.now(UTC))
+
+    def outcomes(self) -> Outcomes:
+        """What became of our pull requests, by tree and by tag."""
+        return self._read(counts.outcomes)
 
     def counts(self) -> dict[str, int]:
         return self._read(counts.counts)
