@@ -12,6 +12,7 @@ from typing import Any
 from hubbot.errors import HubbotError, UsageError
 from hubbot.hub import uploads
 from hubbot.pipeline import Bot, open_pull_request, settle
+from hubbot.promotion import promote, roll_back
 from hubbot.records import Suggestion, SuggestionState
 from hubbot.rounds import add_root, process, rerun
 
@@ -61,6 +62,8 @@ VERBS: Mapping[str, Callable[[Bot, Mapping[str, Any]], str]] = {
     "upload retry": _retry_upload,
     "card approve": _approve_card,
     "card open": _open_card,
+    "expert promote": lambda bot, args: promote(bot, args["name"], args["version"]),
+    "expert rollback": lambda bot, args: roll_back(bot, args["tree"], args["name"], args["version"]),
 }
 
 
