@@ -15,6 +15,7 @@ from hubbot.batches import process
 from hubbot.errors import HubbotError, UsageError
 from hubbot.hub import uploads
 from hubbot.pipeline import Bot, open_pull_request, settle
+from hubbot.promotion import promote, roll_back
 from hubbot.records import Suggestion, SuggestionState
 from hubbot.rounds import add_root, rerun
 from hubbot.store.choice import Choice
@@ -70,6 +71,14 @@ def _open_card(bot: Bot, order: Order) -> str:
     return f"opened {done.pull_request}" if opened else f"not opened: {done.reason}"
 
 
+def _promote_expert(bot: Bot, order: Order) -> str:
+    return promote(bot, order.args["name"], order.args["version"])
+
+
+def _roll_expert_back(bot: Bot, order: Order) -> str:
+    return roll_back(bot, order.args["tree"], order.args["name"], order.args["version"])
+
+
 class Unfinished(Exception):
     """The bot is stopping in the middle of an order, which stays the next one."""
 
@@ -83,6 +92,8 @@ VERBS: Mapping[str, Callable[[Bot, Order], str]] = {
     "upload retry": _retry_upload,
     "card approve": _approve_card,
     "card open": _open_card,
+    "expert promote": _promote_expert,
+    "expert rollback": _roll_expert_back,
 }
 
 
