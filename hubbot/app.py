@@ -246,7 +246,8 @@ def serve(
 
         def live() -> Live:
             lost = bot.reader.engine.lost
-            return Live(started, settings.mode, schedule.states(), dict(events or {}), lost)
+            told = dict(events or {})
+            return Live(started, settings.mode, schedule.states(), told, lost, bot.hub.rates())
 
         house = House(
             store=bot.store,

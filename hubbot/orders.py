@@ -34,6 +34,13 @@ class Order:
 def _rerun_tree(bot: Bot, order: Order) -> str:
     """Goes on where a bot was stopped in the middle: after the last repo that it had written down."""
     choice, before = Choice.of(order.args), order.progress
+    expert = bot.reader.router.for_tree(choice.root)
+    if choice.expert and not (expert and expert.version.startswith(choice.expert)):
+        answers = f"{expert.name} {expert.version}" if expert else "no expert"
+        raise UsageError(
+            f"{choice.root} is read by {answers}, not by {choice.expert}",
+            hint="`hubbot expert promote` it first",
+        )
     left = choice.limit - before.get("done", 0) if choice.limit else None
     repos = [repo for repo in bot.store.chosen(choice) if repo > before.get("last", "")][:left]
     ended = rerun(bot, repos, before.get("done", 0), order.advance)
