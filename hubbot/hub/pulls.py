@@ -7,6 +7,7 @@ lost may well have been made.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -107,11 +108,14 @@ def validate_card(hub: Hub, text: str) -> list[str]:
     return [shown(str(error.get("message", error) if isinstance(error, dict) else error)) for error in errors]
 
 
-def open_pull(hub: Hub, suggestion: Suggestion, author: str) -> PullRequest:
+def open_pull(
+    hub: Hub, suggestion: Suggestion, author: str, *, note: Callable[[], None] = lambda: None
+) -> PullRequest:
     """Open a pull request with a suggestion's README, if the author has not asked this repo before.
 
     Args:
         author: who we are, see `whoami`; what they asked earlier is looked up right before the commit.
+        note: called when that is done and nothing but the commit is left: from here on it may exist.
 
     Raises:
         HubError: one of ours is open, or one of this title exists in whatever state; the card is just so
@@ -121,6 +125,7 @@ def open_pull(hub: Hub, suggestion: Suggestion, author: str) -> PullRequest:
     for pull in earlier(hub, repo, author):
         if pull.title == suggestion.title or pull.status in ("open", "draft"):
             raise HubError(f"pull request {pull.number} of ours exists and is {pull.status}", repo=repo)
+    note()
     commit = _commit(hub, suggestion)
     if commit.pr_num is None or commit.pr_url is None:
         raise HubError("the card says this already, no pull request was opened", repo=repo)

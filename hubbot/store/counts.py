@@ -18,6 +18,7 @@ from hubbot.store.tables import (
     SuggestionRow,
     UploadRow,
 )
+from hubbot.store.uploads import later_than
 
 BY_WEIGHTS = (How.RECOVERED, How.CONFLICT)
 """The weights decided: the card said nothing, or something else."""
@@ -50,7 +51,7 @@ class Status:
 def status(session: Session, now: datetime) -> Status:
     """For `hubbot status`."""
     left = UploadRow.finished.is_distinct_from(UploadRow.commit)
-    later = left & UploadRow.due_at.is_not(None) & (UploadRow.due_at > now)
+    later = left & UploadRow.due_at.is_not(None) & later_than(now)
     waiting = _count(session, UploadRow, later)
     code, state, many = ReadingRow.abstention_code, SuggestionRow.state, func.count().desc()
     reasons = select(code, func.count()).where(ReadingRow.latest, code.is_not(None)).group_by(code)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from hubbot.records import Upload
 from hubbot.store.tables import CursorRow, PlacementRow, UploadRow
+
+FARTHEST = timedelta(hours=8)
+"""No pause is that long: what is put off further was so by a clock that was ahead, and is due at once."""
 
 FIELDS = tuple(f.name for f in fields(Upload))
 
@@ -57,7 +60,12 @@ def is_waiting(session: Session, upload: Upload, now: datetime) -> bool:
     """Whether this commit was tried in vain, and its next try is not due."""
     row = session.get(UploadRow, upload.repo)
     due_at = row.due_at if row is not None and row.commit == upload.commit else None
-    return due_at is not None and due_at > now
+    return due_at is not None and now < due_at <= now + FARTHEST
+
+
+def later_than(now: datetime) -> ColumnElement[bool]:
+    """Rows that are put off to a time that has not come."""
+    return (UploadRow.due_at > now) & (UploadRow.due_at <= now + FARTHEST)
 
 
 def unfinished(session: Session, due: datetime | None) -> list[Upload]:
@@ -68,7 +76,7 @@ def unfinished(session: Session, due: datetime | None) -> list[Upload]:
     """
     query = select(UploadRow).where(UploadRow.finished.is_distinct_from(UploadRow.commit))
     if due is not None:
-        query = query.where(UploadRow.due_at.is_(None) | (UploadRow.due_at <= due))
+        query = query.where(UploadRow.due_at.is_(None) | ~later_than(due))
     return [_record(row) for row in session.scalars(query.order_by(UploadRow.modified_at, UploadRow.repo))]
 
 
