@@ -239,6 +239,9 @@ def _asked_for(bot: Bot, suggestion: Suggestion, author: str) -> Suggestion:
     try:
         opened = pulls.open_pull(bot.hub, suggestion, author, note=note)
     except HubUnavailable:
+        half = bot.store.suggestion(suggestion.repo)
+        if half and half.state is SuggestionState.OPENING:
+            note()  # the commit may have been minutes later than the first note, after a rate limit
         raise
     except HubError:
         bot.store.save_suggestion(suggestion)

@@ -40,8 +40,9 @@ class FaultyApp:
             if fault.kind == "latency":
                 await asyncio.sleep(fault.seconds)
             elif fault.kind == "twice":
-                receive = _kept(await _body(receive))
-                await self._app(scope, receive, _nowhere)
+                body, rest = await _body(receive), receive
+                await self._app(scope, _kept(body, rest), _nowhere)
+                receive = _kept(body, rest)
             scope = _ASKED.get(fault.kind, _as_it_is)(scope)
             send = _ANSWERED[fault.kind](send, fault) if fault.kind in _ANSWERED else send
         with suppress(_CutOff):  # the server closes a connection whose answer was left unfinished
@@ -123,11 +124,14 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-def _kept(body: bytes) -> Receive:
-    """A request's body, as often as it is asked for."""
+def _kept(body: bytes, rest: Receive) -> Receive:
+    """A body that came already, and then what still comes: that the client hangs up."""
+    given: list[bytes] = [body]
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not given:
+            return await rest()
+        return {"type": "http.request", "body": given.pop(), "more_body": False}
 
     return receive
 
