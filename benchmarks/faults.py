@@ -146,9 +146,8 @@ def _poll_to_the_end(bot: Bot, count: int, deadline: float) -> str:
 
 
 def _left(bot: Bot, count: int) -> str:
-    there = len(bot.store.uploads())
     waiting = [s for s in (SuggestionState.DRAFT, SuggestionState.OPENING) if bot.store.suggestions(s)]
-    unread = count - there + len(bot.store.unfinished())
+    unread = count - len(bot.store.uploads()) + bot.store.backlog()
     return ", ".join([*([f"{unread} uploads"] if unread else []), *map(str, waiting)])
 
 

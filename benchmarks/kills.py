@@ -12,21 +12,22 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from hubbot.demo.world import BEGINNING, TOKENS, Scene, models, troublemakers
+from hubbot.demo.world import TOKENS, Scene, models, troublemakers
 from hubbot.localhub.server import Server
 
+BEGINNING = datetime.now(UTC) - timedelta(hours=12)
 COMMIT_S = 0.3
 """So long a commit takes on the Hub, so that some kills strike while one is on its way."""
 
 RUN = "import sys; from hubbot.__main__ import main; sys.argv = ['hubbot', 'run']; main()"
 HASTY = (
-    "from datetime import timedelta; from hubbot import pipeline; pipeline.SETTLING = timedelta(seconds={});"
+    "import datetime; from hubbot import pipeline; pipeline.SETTLING = datetime.timedelta(seconds={});"
+    """Put before RUN by a test that has no minutes to wait."""
 )
-"""Put before RUN by a test that has no minutes to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ def world(count: int) -> list[Scene]:
 
 
 def put(server: Server, scenes: Sequence[Scene], begin: int = 0) -> None:
-    """Upload scenes from `begin` on, an hour apart; earlier ones are there."""
-    for hour, scene in enumerate(scenes[begin:], begin):
-        when = BEGINNING + timedelta(hours=hour)
+    """Upload scenes from `begin` on, as if a minute apart; earlier ones are there."""
+    for minute, scene in enumerate(scenes[begin:], begin):
+        when = BEGINNING + timedelta(minutes=minute)
         server.repos.create(scene.repo, created_at=when, gated="auto" if scene.gated else False)
         server.repos.commit(scene.repo, scene.files, when=when)
 

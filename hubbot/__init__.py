@@ -12,8 +12,10 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     cli
     demo
     app
+    service
     scheduler | orders
     rounds | training | library
+    batches
     visits | growth
     pipeline
     engine | descent

@@ -6,17 +6,18 @@ which door stands behind a setting. Torch is not imported: the engine's worker d
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbot.errors import StoreError, StoreMissing, UsageError
 from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, Upload
-from hubbot.settings import Settings, load
+from hubbot.settings import Settings, load, split_list
 
 if TYPE_CHECKING:
     from hubbot.hub.client import Hub
@@ -109,7 +110,10 @@ def open_reader(settings: Settings, added: Sequence[KnownBy] | None = None) -> I
     ])  # fmt: skip
     for known in _added(settings) if added is None else added:
         forest.plant(planted(known))
-    with open_hub(settings) as hub, Engine(settings.device) as engine:
+    with (
+        open_hub(settings) as hub,
+        Engine(settings.device, longest_batch_s=settings.batch_timeout_s) as engine,
+    ):
         yield Reader(hub=hub, forest=forest, router=Router(infos), engine=engine)
 
 
@@ -139,6 +143,7 @@ def open_bot(
     """
     from hubbot.experts.artifact import text_head
     from hubbot.pipeline import Bot, Manners
+    from hubbot.policy import Quiet
 
     with (
         open_store(settings) as store,
@@ -153,12 +158,18 @@ def open_bot(
             manners=Manners(
                 mode=settings.mode,
                 blocked=settings.blocked,
+                trusted=frozenset(split_list(settings.trusted)),
                 pulls_per_owner=settings.pulls_per_owner,
                 pulls_per_day=settings.pulls_per_day,
+                quiet=Quiet(*settings.quiet) if settings.quiet else None,
+                tag_prefix=settings.tag_prefix,
+                section=settings.card_section,
                 contact=settings.contact,
             ),
             overlap=timedelta(seconds=settings.poll_overlap_s),
+            catch_up=timedelta(seconds=settings.catch_up_s),
             first_limit=settings.poll_limit,
+            most_waiting=settings.backlog_limit,
             most_tries=settings.upload_tries,
             batch_size=settings.batch_size,
             fetch_threads=settings.fetch_threads,
@@ -167,21 +178,71 @@ def open_bot(
         )
 
 
-def serve(settings: Settings, watch: Callable[[Event], None] = lambda _: None) -> None:
-    """Run the bot until SIGTERM or Ctrl-C: polls, admins' orders, and news of our pull requests."""
-    from hubbot.orders import obey
-    from hubbot.rounds import follow, poll
-    from hubbot.scheduler import Job, run
+def serve(
+    settings: Settings,
+    watch: Callable[[Event], None] = lambda _: None,
+    events: Mapping[str, int] | None = None,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Run the bot until SIGTERM or Ctrl-C: each job at its own pace, and the door open to whoever asks.
 
-    stopping = threading.Event()
+    Args:
+        events: what `watch` has counted so far, for the metrics.
+        ready: told where the door is.
+    """
+    from hubbot import rounds
+    from hubbot.hub.uploads import is_repo_name
+    from hubbot.orders import VERBS, obey
+    from hubbot.scheduler import Job, Schedule
+    from hubbot.service.door import House, opened
+    from hubbot.service.mailbox import Mailbox
+    from hubbot.service.state import Live
+
+    stopping, started, pace = threading.Event(), datetime.now(UTC), settings.poll_interval_s
+    mailbox = Mailbox(settings.webhook_secret, is_repo_name)
     with open_bot(settings, watch=watch, stopping=stopping) as bot:
         jobs = [
-            Job("poll", settings.poll_interval_s, lambda: poll(bot)),
-            Job("orders", min(settings.poll_interval_s, 2.0), lambda: obey(bot)),
+            Job("look", pace, lambda: rounds.look(bot)),
+            Job("read", min(pace, 1.0), lambda: rounds.read(bot)),
+            Job("open", pace, lambda: rounds.open_due(bot)),
+            Job("orders", min(pace, 2.0), lambda: obey(bot)),
+            Job("webhooks", min(pace, 2.0), lambda: rounds.look_at(bot, mailbox.empty())),
         ]
         if settings.mode in ("review", "auto"):
-            jobs.append(Job("follow", settings.poll_interval_s * 10, lambda: follow(bot)))
-        run(jobs, stopping)
+            jobs.append(Job("follow", pace * 10, lambda: rounds.follow(bot)))
+        if at_once := math.ceil(settings.recheck_per_hour / 60):
+            every = 3600.0 * at_once / settings.recheck_per_hour
+            jobs.append(Job("recheck", every, lambda: rounds.recheck(bot, at_once)))
+        schedule = Schedule(jobs)
+
+        def live() -> Live:
+            lost = bot.reader.engine.lost
+            return Live(started, settings.mode, schedule.states(), dict(events or {}), lost)
+
+        house = House(
+            store=bot.store,
+            mailbox=mailbox,
+            live=live,
+            verbs=frozenset(VERBS),
+            ordered=lambda: schedule.hurry("orders"),
+            noticed=lambda: schedule.hurry("webhooks"),
+        )
+        with opened(house, settings.service) as address:
+            ready(address)
+            schedule.run(stopping)
+
+
+def live(settings: Settings) -> Mapping[str, Any]:
+    """A running bot at this moment, as it tells at its door.
+
+    Raises:
+        UsageError: none runs, or it does not answer.
+    """
+    from hubbot.service.knock import Door
+
+    with open_store(settings, read_only=True) as store, Door(store.path) as door:
+        found: Mapping[str, Any] = door.state()
+        return found
 
 
 def poll(bot: Bot) -> int:
@@ -206,24 +267,55 @@ def serve_localhub(folder: Path, port: int, cdn_port: int, admin: bool, ready: C
     serve_hub(folder, port=port, cdn_port=cdn_port, admin=admin, ready=lambda server: ready(server.endpoint))
 
 
-def order(settings: Settings, verb: str, args: Mapping[str, Any], by: str) -> str:
+def order(
+    settings: Settings,
+    verb: str,
+    args: Mapping[str, Any],
+    by: str,
+    *,
+    wait_s: float = 0.0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> str:
     """Have an admin's verb carried out: by the running bot, else at once and here; what came of it.
 
+    Args:
+        wait_s: how long to wait for a running bot.
+        progress: told how far the order has come: done, of how many.
+
     Raises:
-        UsageError: it was tried here and could not be done; that is on record too.
+        UsageError: it could not be done; that is on record too.
     """
     from hubbot.orders import FAILED, obey
+    from hubbot.service.knock import Door
 
     with open_store(settings) as store:
-        number = store.enqueue(verb, args, by)
-        if owner := store.locked_by():
-            return f"handed to the running bot ({owner}) as order {number}"
-    with open_bot(settings) as bot:
-        outcomes = obey(bot)
-    outcome = outcomes[-1] if outcomes else f"order {number} was carried out meanwhile"
+        owner, path = store.locked_by(), store.path
+    if owner:
+        with Door(path) as door:
+            number = door.order(verb, args, by)
+            outcome = door.outcome(number, wait_s, progress)
+        outcome = outcome or f"handed to the running bot ({owner}) as order {number}"
+    else:
+        with open_bot(settings) as bot:
+            number = bot.store.enqueue(verb, args, by)
+            obey(bot, progress)
+            done = bot.store.command(number)
+            outcome = done.outcome if done else ""
     if outcome.startswith(FAILED):
         raise UsageError(outcome.removeprefix(FAILED))
     return outcome
+
+
+def chosen(settings: Settings, args: Mapping[str, Any]) -> list[str]:
+    """The repos that a `tree rerun` with these arguments would lead down the path again.
+
+    Raises:
+        UsageError: there is no such tree or choice.
+    """
+    from hubbot.store.choice import Choice
+
+    with open_store(settings, read_only=True) as store:
+        return store.chosen(Choice.of(args))
 
 
 def export_trees(settings: Settings, root: str | None, form: str) -> str:

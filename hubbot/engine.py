@@ -7,78 +7,86 @@ asked for with `submit`, so that fetching the next one overlaps computing this o
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
-from hubbot.errors import EngineError, HubbotError
+from hubbot.errors import BatchFailed, EngineError, HubbotError, OutOfMemory
 from hubbot.records import ExpertInfo, Reading, Tensors
 
 if TYPE_CHECKING:
     from hubbot.experts.expert import Expert
 
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+Answer: TypeAlias = Reading | EngineError
+"""What one model of a batch came to."""
+
+START_S = 120.0
+"""What a worker may take until it has imported torch and found its device."""
+
 _device = "cpu"  # the worker's own; set once by _start
 
 
 class Engine:
-    """A worker process that answers batches of tensors with readings.
+    """A worker process that answers batches of tensors with readings, and somebody who watches over it.
+
+    A batch that the worker dies of, or that it does not finish, or that does not fit into its memory is
+    asked again in halves, each with a worker in order, down to the one model that cannot be read.
 
     Args:
         device: `auto` (the first GPU if there is one), `cpu`, `cuda` or `cuda:N`.
+        longest_batch_s: a worker that answers later than that is taken to hang.
     """
 
-    def __init__(self, device: str = "auto") -> None:
-        self.device = device
+    def __init__(self, device: str = "auto", *, longest_batch_s: float = 300.0) -> None:
+        self.device, self.longest_batch_s = device, longest_batch_s
+        self.lost = 0
+        """Workers that died or hung."""
+        self._most: int | None = None  # models that fit into the device's memory, once that is known
         self._pool: ProcessPoolExecutor | None = None
+        self._pid = 0
+        self._watch = ThreadPoolExecutor(1, thread_name_prefix="engine")  # one batch at a time
 
-    def submit(self, expert: ExpertInfo, batch: Sequence[Tensors]) -> Future[list[Reading]]:
-        """Ask for the readings of a batch, in its order; the worker starts with the first call."""
-        try:
-            return self._worker().submit(_probe, expert.folder, tuple(batch))
-        except BrokenProcessPool:
-            self.close()
-            return self._worker().submit(_probe, expert.folder, tuple(batch))
+    def submit(self, expert: ExpertInfo, batch: Sequence[Tensors]) -> Future[list[Answer]]:
+        """Ask for what a batch comes to, in its order; the worker starts with the first call.
+
+        Returns:
+            One reading per model, or the error that it alone ran into. An error of the whole batch, of a
+            device that is not there for instance, is the future's.
+        """
+        return self._watch.submit(self._answers, expert, tuple(batch))
 
     def probe(self, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[Reading]:
-        """The readings of a batch. A worker that dies is replaced and asked once more.
+        """The readings of a batch.
 
         Raises:
-            EngineError: the worker died twice over the same batch.
+            EngineError: one of them could not be read; the message names it.
         """
-        return self.result(self.submit(expert, batch), expert, batch)
-
-    def result(
-        self, future: Future[list[Reading]], expert: ExpertInfo, batch: Sequence[Tensors]
-    ) -> list[Reading]:
-        """What a submitted batch came to, trying once more where it took the worker along."""
-        repos = ", ".join(sorted(t.repo for t in batch))
-        try:
-            try:
-                return future.result()
-            except BrokenProcessPool:
-                self.close()
-                return self.submit(expert, batch).result()
-        except BrokenProcessPool:
-            self.close()
-            raise EngineError(f"the worker died twice over one batch: {repos}") from None
-        except HubbotError:
-            raise
-        except Exception as error:
-            raise EngineError(f"no reading on {self.device}: {error} (batch: {repos})") from error
+        answers = self.submit(expert, batch).result()
+        for answer in answers:
+            if isinstance(answer, EngineError):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, EngineError)]
 
     def resolved_device(self) -> str:
         """The device the worker really computes on, e.g. `cpu`."""
-        return self._worker().submit(_where).result()
+        return self._watch.submit(self._asked, _where).result()
 
     def close(self) -> None:
+        self._watch.shutdown(cancel_futures=True)
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
@@ -89,15 +97,60 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _worker(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                max_workers=1,
-                mp_context=get_context("spawn"),
-                initializer=_start,
-                initargs=(self.device,),
-            )
-        return self._pool
+    # --- in the watching thread -----------------------------------------------------------------
+
+    def _answers(self, expert: ExpertInfo, batch: tuple[Tensors, ...]) -> list[Answer]:
+        if self._most and len(batch) > self._most:
+            return self._in_halves(expert, batch)
+        try:
+            return list(self._asked(_probe, expert.folder, batch))
+        except BatchFailed as error:
+            log.warning("%s (%d models)", error, len(batch))
+            if len(batch) > 1:
+                if isinstance(error, OutOfMemory):
+                    self._most = len(batch) // 2
+                return self._in_halves(expert, batch)
+        try:
+            return list(self._asked(_probe, expert.folder, batch))
+        except BatchFailed as error:
+            return [EngineError(f"no reading, twice: {error.message}", repo=batch[0].repo)]
+
+    def _in_halves(self, expert: ExpertInfo, batch: tuple[Tensors, ...]) -> list[Answer]:
+        half = len(batch) // 2
+        return [*self._answers(expert, batch[:half]), *self._answers(expert, batch[half:])]
+
+    def _asked(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the worker answers, a new one where it was lost.
+
+        Raises:
+            BatchFailed: it died, or hung and was killed, or raised what nobody foresaw.
+            HubbotError: what it raised on purpose.
+        """
+        try:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, (self.device,))
+                self._pid = self._pool.submit(os.getpid).result(START_S)
+                self._pool.submit(_where).result(START_S)
+            return self._pool.submit(task, *args, **kwargs).result(self.longest_batch_s)
+        except BrokenProcessPool:
+            raise self._given_up("the worker died") from None
+        except TimeoutError:
+            raise self._given_up(f"the worker gave no answer in {self.longest_batch_s:g} s") from None
+        except HubbotError:
+            raise
+        except Exception as error:
+            raise BatchFailed(f"{type(error).__name__} on {self.device}: {error}") from error
+
+    def _given_up(self, why: str) -> BatchFailed:
+        self.lost += 1
+        pool, self._pool = self._pool, None
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+        self._pid = 0
+        return BatchFailed(why)
 
 
 # --- inside the worker ------------------------------------------------------------------------
@@ -145,4 +198,16 @@ def _expert(folder: str) -> Expert:
 
 
 def _probe(folder: str, batch: Sequence[Tensors]) -> list[Reading]:
-    return _expert(folder).consult(batch)
+    import torch
+
+    try:
+        return _expert(folder).consult(batch)
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not full:
+            raise
+        told = str(error).splitlines()[:1]
+    # Outside the handler, whose traceback holds on to the memory.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise OutOfMemory(f"{len(batch)} models do not fit on {_where()}: {' '.join(told)}")

@@ -25,6 +25,8 @@
     │   ├── StoreLocked       another bot owns it
     │   └── StoreMissing      it was to be read, and there is none yet
     └── EngineError           the worker that computes did not answer
+        └── BatchFailed       over one batch: it died, it hung, or it raised what nobody foresaw
+            └── OutOfMemory   the batch does not fit
 
 Every error carries its *where* (repo, file, tensor), a hint for the person who reads it, and a
 `code`, the stable word under which an abstention with this cause is recorded.
@@ -228,3 +230,15 @@ class EngineError(HubbotError):
     """The worker that computes did not answer."""
 
     code = "engine"
+
+
+class BatchFailed(EngineError):
+    """The worker died or hung over a batch, or raised what nobody foresaw."""
+
+    code = "batch-failed"
+
+
+class OutOfMemory(BatchFailed):
+    """A batch does not fit into the memory of the device."""
+
+    code = "out-of-memory"

@@ -1,35 +1,53 @@
 """What admins order: verbs written down in the store, carried out by whoever owns it.
 
-A running bot looks for orders between two polls; where none runs, the command line takes the lock and
-carries them out itself. Either way the row with its outcome stays: it is the audit trail (decision 2).
+A running bot hears of orders at its door and carries them out between two other jobs; where none runs,
+the command line takes the lock and does so itself. Either way the row with its outcome stays: it is the
+audit trail (decision 2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from hubbot.batches import process
 from hubbot.errors import HubbotError, UsageError
 from hubbot.hub import uploads
 from hubbot.pipeline import Bot, open_pull_request, settle
 from hubbot.records import Suggestion, SuggestionState
-from hubbot.rounds import add_root, process, rerun
+from hubbot.rounds import add_root, rerun
+from hubbot.store.choice import Choice
+from hubbot.store.commands import Command
 
 
-def _rerun_tree(bot: Bot, args: Mapping[str, Any]) -> str:
-    root = args["root"]
-    if root not in {tree.root for tree in bot.store.trees()}:
-        raise UsageError(f"there is no tree {root!r}", hint="`hubbot tree list` shows the trees")
-    return f"{rerun(bot, root)} uploads of {root} led down the path again"
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A verb's arguments, how far an earlier try came, and how to tell how far this one does."""
+
+    args: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    advance: Callable[[int, int, str], None]
 
 
-def _add_tree(bot: Bot, args: Mapping[str, Any]) -> str:
-    return add_root(bot, args["root"])
+def _rerun_tree(bot: Bot, order: Order) -> str:
+    """Goes on where a bot was stopped in the middle: after the last repo that it had written down."""
+    choice, before = Choice.of(order.args), order.progress
+    left = choice.limit - before.get("done", 0) if choice.limit else None
+    repos = [repo for repo in bot.store.chosen(choice) if repo > before.get("last", "")][:left]
+    ended = rerun(bot, repos, before.get("done", 0), order.advance)
+    if bot.stopping.is_set():
+        raise Unfinished
+    return f"{before.get('done', 0) + ended} uploads of {choice.root} led down the path again"
 
 
-def _retry_upload(bot: Bot, args: Mapping[str, Any]) -> str:
+def _add_tree(bot: Bot, order: Order) -> str:
+    return add_root(bot, order.args["root"])
+
+
+def _retry_upload(bot: Bot, order: Order) -> str:
     """By its old name or its new one: a renamed repo comes back under the latter."""
-    upload = uploads.one(bot.hub, args["repo"])
+    upload = uploads.one(bot.hub, order.args["repo"])
     if process(bot, [upload]):
         return f"{upload.repo} did not come to its end, and is tried again at a later poll"
     reading = bot.store.reading(upload.repo)
@@ -39,23 +57,27 @@ def _retry_upload(bot: Bot, args: Mapping[str, Any]) -> str:
     return f"{upload.repo}: {', '.join(said) or 'nothing is recognised'}"
 
 
-def _approve_card(bot: Bot, args: Mapping[str, Any]) -> str:
-    approved = settle(bot, _drafted(bot, args["repo"]), SuggestionState.APPROVED)
+def _approve_card(bot: Bot, order: Order) -> str:
+    approved = settle(bot, _drafted(bot, order.args["repo"]), SuggestionState.APPROVED)
     return f"the suggestion for {approved.repo} is approved"
 
 
-def _open_card(bot: Bot, args: Mapping[str, Any]) -> str:
+def _open_card(bot: Bot, order: Order) -> str:
     if not bot.manners.contact:
         raise UsageError("owners could not reach you", hint="set HUBBOT_CONTACT to an address")
-    done = open_pull_request(bot, _drafted(bot, args["repo"]))
+    done = open_pull_request(bot, _drafted(bot, order.args["repo"]))
     opened = done.state is SuggestionState.OPEN
     return f"opened {done.pull_request}" if opened else f"not opened: {done.reason}"
+
+
+class Unfinished(Exception):
+    """The bot is stopping in the middle of an order, which stays the next one."""
 
 
 FAILED = "failed: "
 """What the outcome of an order begins with that could not be carried out."""
 
-VERBS: Mapping[str, Callable[[Bot, Mapping[str, Any]], str]] = {
+VERBS: Mapping[str, Callable[[Bot, Order], str]] = {
     "tree rerun": _rerun_tree,
     "tree add": _add_tree,
     "upload retry": _retry_upload,
@@ -64,19 +86,33 @@ VERBS: Mapping[str, Callable[[Bot, Mapping[str, Any]], str]] = {
 }
 
 
-def obey(bot: Bot) -> list[str]:
-    """Carry out all waiting orders, the oldest first; what each came to."""
+def obey(bot: Bot, progress: Callable[[int, int], None] = lambda *_: None) -> list[str]:
+    """Carry out all waiting orders, the oldest first; what each came to.
+
+    Args:
+        progress: told how far an order has come: done, of how many.
+    """
     outcomes = []
     while not bot.stopping.is_set() and (command := bot.store.next_command()):
         try:
             if command.verb not in VERBS:
                 raise UsageError(f"there is no order {command.verb!r}")
-            outcome = VERBS[command.verb](bot, command.args)
+            outcome = VERBS[command.verb](bot, _order(bot, command, progress))
+        except Unfinished:
+            break
         except HubbotError as error:
             outcome = f"{FAILED}{error}" + (f" ({error.hint})" if error.hint else "")
         bot.store.finish_command(command.id, outcome)
         outcomes.append(outcome)
     return outcomes
+
+
+def _order(bot: Bot, command: Command, progress: Callable[[int, int], None]) -> Order:
+    def advance(done: int, of: int, last: str) -> None:
+        bot.store.advance_command(command.id, {"done": done, "of": of, "last": last})
+        progress(done, of)
+
+    return Order(command.args, command.progress, advance)
 
 
 def _drafted(bot: Bot, repo: str) -> Suggestion:

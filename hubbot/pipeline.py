@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from hubbot.card.compose import compose
+from hubbot.card.front_matter import asks
 from hubbot.descent import PASSING, child_of, compared, declared
 from hubbot.engine import Engine
 from hubbot.errors import CardError, HubError, HubUnavailable, UnsupportedDtype
 from hubbot.experts.router import Router
 from hubbot.hub import pulls, tensors, uploads
 from hubbot.hub.client import Hub
-from hubbot.policy import may_suggest
+from hubbot.policy import Quiet, listed, may_suggest
 from hubbot.records import (
     Evidence,
     ExpertInfo,
@@ -53,6 +54,7 @@ PLAIN = ("F64", "F32", "F16", "BF16")
 SETTLING = timedelta(minutes=3)
 """How long a pull request that nobody confirmed may be missing from the Hub's list and exist all the same:
 the list is up to half a minute late, and what comes before the commit takes as long as the client waits."""
+ANSWERED = (SuggestionState.MERGED, SuggestionState.CLOSED)
 
 Event: TypeAlias = Upload | Placement | Reading | Suggestion
 """What happened, told to whoever watches: the record itself."""
@@ -60,12 +62,22 @@ Event: TypeAlias = Upload | Placement | Reading | Suggestion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manners:
-    """What others may see of the bot, and how much of it; the rules themselves are `hubbot.policy`'s."""
+    """What others may see of the bot, and how much of it; the rules themselves are `hubbot.policy`'s.
+
+    Args:
+        trusted: owners and repos whose suggestions need no approval in mode `review`.
+        quiet: the hours in which nothing is opened.
+        tag_prefix, section: what is suggested beside tags, see `compose`.
+    """
 
     mode: str = "draft"
     blocked: frozenset[str] = frozenset()
+    trusted: frozenset[str] = frozenset()
     pulls_per_owner: int = 3
     pulls_per_day: int = 50
+    quiet: Quiet | None = None
+    tag_prefix: str = ""
+    section: bool = False
     contact: str = ""
 
 
@@ -85,7 +97,9 @@ class Bot:
 
     Args:
         overlap: how far behind the watermark a poll looks again.
+        catch_up: how far back a bot that slept looks.
         first_limit: how many uploads the very first poll takes.
+        most_waiting: with so many unfinished uploads no more are noticed.
         most_tries: after so many passing faults an upload is given up, on record.
         batch_size: models in one batch of the probe.
         fetch_threads: range reads under way at once.
@@ -98,7 +112,9 @@ class Bot:
     manners: Manners
     crowds: Crowds = field(default_factory=Crowds)
     overlap: timedelta = timedelta(minutes=5)
+    catch_up: timedelta = timedelta(days=14)
     first_limit: int = 1000
+    most_waiting: int = 100_000
     most_tries: int = 20
     batch_size: int = 64
     fetch_threads: int = 8
@@ -113,9 +129,9 @@ class Bot:
 # --- the steps ------------------------------------------------------------------------------
 
 
-def notice(hub: Hub, since: datetime | None, limit: int | None) -> list[Upload]:
-    """The uploads modified since then, oldest first; the Hub lists the newest first."""
-    return list(uploads.recent(hub, since=since, limit=limit))[::-1]
+def notice(hub: Hub, since: datetime | None, limit: int | None) -> Iterator[Upload]:
+    """The uploads modified since then, the newest first, as the Hub lists them."""
+    return uploads.recent(hub, since=since, limit=limit)
 
 
 def place(
@@ -184,9 +200,17 @@ def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> S
         suggestion = Suggestion(upload.repo, upload.commit, SuggestionState.REFUSED, reason=refusal)
     else:
         suggestion = _composed(bot, upload, reading, expert)
-    bot.store.save_suggestion(suggestion)
-    first = before is None and suggestion.state is SuggestionState.DRAFT
-    return _recalled(bot, suggestion) if first and bot.manners.mode in ("review", "auto") else suggestion
+    bot.store.save_suggestion(suggestion, asked=_asked(bot, upload, reading))
+    if (
+        before is None
+        and suggestion.state is SuggestionState.DRAFT
+        and bot.manners.mode in ("review", "auto")
+    ):
+        suggestion = _recalled(bot, suggestion)
+    draft = suggestion.state is SuggestionState.DRAFT and bot.manners.mode == "review"
+    if draft and listed(upload, bot.manners.trusted):
+        return settle(bot, suggestion, SuggestionState.APPROVED)
+    return suggestion
 
 
 def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = False) -> Suggestion:
@@ -208,36 +232,38 @@ def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = Fal
     reading, upload = bot.store.reading(suggestion.repo), bot.store.upload(suggestion.repo)
     if reading is None or upload is None:
         return settle(bot, suggestion, SuggestionState.REFUSED, reason="nothing is recorded of this repo")
+    quiet = None if only_look or not bot.manners.quiet else bot.manners.quiet.why_not(datetime.now(UTC))
     half = suggestion.state is SuggestionState.OPENING
-    if not half and not only_look and (enough := _refusal(bot, upload, reading, counted=True)):
+    if half and quiet:
+        return replace(suggestion, reason=quiet)
+    if not half and not only_look and (enough := quiet or _refusal(bot, upload, reading, counted=True)):
         return settle(bot, suggestion, suggestion.state, reason=enough)
     author = pulls.whoami(bot.hub)
     earlier = pulls.earlier(bot.hub, suggestion.repo, author)
     # A bot that died here may have opened it and never heard so.
     ours = next((pull for pull in earlier if pull.title == suggestion.title and pull.status == "open"), None)
     if ours:
-        asked = suggestion if half else settle(bot, suggestion, SuggestionState.OPENING)
-        return settle(bot, asked, SuggestionState.OPEN, pull_request=ours.url)
+        known = suggestion if half else settle(bot, suggestion, SuggestionState.OPENING)
+        return settle(bot, known, SuggestionState.OPEN, pull_request=ours.url)
     if half and _may_yet_appear(bot, suggestion):
         return suggestion
     if only_look:
         return settle(bot, suggestion, SuggestionState.DRAFT)  # it never came to be
     upload = uploads.one(bot.hub, suggestion.repo)
-    moved = upload.commit != suggestion.base_commit
-    refusal = "the repo has moved on since" if moved else _refusal(bot, upload, reading, earlier)
-    if refusal:
+    asked = _asked(bot, upload, reading)
+    if refusal := _last_look(bot, suggestion, upload, reading, earlier, asked):
         return settle(bot, suggestion, SuggestionState.REFUSED, reason=refusal)
-    return _asked_for(bot, suggestion, author)
+    return _opened(bot, suggestion, author, asked)
 
 
-def _asked_for(bot: Bot, suggestion: Suggestion, author: str) -> Suggestion:
+def _opened(bot: Bot, suggestion: Suggestion, author: str, asked: bool) -> Suggestion:
     """Opened; or as it was, where the Hub says that it opened nothing. Where it does not say, half opened."""
 
     def note() -> None:
         settle(bot, suggestion, SuggestionState.OPENING)
 
     try:
-        opened = pulls.open_pull(bot.hub, suggestion, author, note=note)
+        opened = pulls.open_pull(bot.hub, suggestion, author, asked=asked, note=note)
     except HubUnavailable:
         half = bot.store.suggestion(suggestion.repo)
         if half and half.state is SuggestionState.OPENING:
@@ -286,6 +312,7 @@ def _recalled(bot: Bot, draft: Suggestion) -> Suggestion:
     try:
         return open_pull_request(bot, draft, only_look=True)
     except PASSING:
+        settle(bot, draft, SuggestionState.OPENING)  # `open_due` looks again
         raise
     except HubError as error:  # where discussions are switched off, for instance
         return settle(bot, draft, SuggestionState.REFUSED, reason=error.message)
@@ -307,7 +334,47 @@ def _composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) ->
         contact=bot.manners.contact,
         base_commit=upload.commit,
         descent=placement.surely if placement else None,
+        tag_prefix=bot.manners.tag_prefix,
+        section=bot.manners.section,
     )
+
+
+def _last_look(
+    bot: Bot,
+    suggestion: Suggestion,
+    upload: Upload,
+    reading: Reading,
+    earlier: Sequence[PullRequest],
+    asked: bool,
+) -> str | None:
+    """What speaks against opening it, by the Hub as it is at this moment.
+
+    Raises:
+        HubError: the Hub did not say, of its own check of the card too.
+    """
+    if upload.commit != suggestion.base_commit:
+        return "the repo has moved on since"
+    if refusal := _refusal(bot, upload, reading, earlier):
+        return refusal
+    if not asked and any(pull.title == suggestion.title for pull in earlier):
+        return "a pull request of ours with this title was answered already"
+    faults = pulls.validate_card(bot.hub, suggestion.new_text)
+    return f"the Hub would reject the card: {'; '.join(faults[:3])}" if faults else None
+
+
+def _asked(bot: Bot, upload: Upload, reading: Reading) -> bool:
+    """Whether the owner asks for what was not answered yet; nobody else may write `hubbot: true` in a card.
+
+    A pull request that was made on a card which asked already is the answer, for the weights that it was made
+    for. What the database does not remember may have been that answer: then nobody counts as asking.
+    """
+    if upload.card.get("hubbot") is not True:
+        return False
+    history = bot.store.suggestion_history(upload.repo)
+    seen = [one for one in history if one.state in (*ANSWERED, SuggestionState.OPEN)]
+    weights = set(reading.content_ids)
+    answers = [one for one in seen if set(one.content_ids) == weights and asks(one.new_text.encode())]
+    return bool(seen) and not answers
 
 
 def _refusal(
@@ -327,4 +394,5 @@ def _refusal(
         pulls_per_owner=manners.pulls_per_owner,
         pulls_per_day=manners.pulls_per_day,
         mode=manners.mode,
+        asked=_asked(bot, upload, reading),
     )

@@ -7,8 +7,29 @@ those who never asked to be read (gated, private, disabled), who said no, or who
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from hubbot.records import PullRequest, Reading, Suggestion, SuggestionState, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Hours of each day in which nothing is opened, by UTC: nobody knows where an owner sleeps.
+
+    Args:
+        start: the first quiet hour, 0 to 23.
+        end: the first hour that is not; before `start` where midnight lies between.
+    """
+
+    start: int
+    end: int
+
+    def why_not(self, now: datetime) -> str | None:
+        """Why nothing is opened now, an aware time; None where something may be."""
+        hour = now.astimezone(UTC).hour
+        since, length = (hour - self.start) % 24, (self.end - self.start) % 24
+        return f"these are quiet hours, until {self.end}:00 UTC" if since < length else None
 
 
 def may_suggest(
@@ -52,6 +73,12 @@ def may_suggest(
     )
 
 
+def listed(upload: Upload, entries: Collection[str]) -> str | None:
+    """The repo or its owner, whichever is among the entries, in any case; None where neither is."""
+    names = {entry.strip().casefold() for entry in entries}
+    return next((name for name in (upload.repo, upload.owner) if name and name.casefold() in names), None)
+
+
 def _nothing_to_say(reading: Reading) -> str | None:
     if reading.abstention:
         return f"there was no reading: {reading.abstention.text}"
@@ -66,11 +93,8 @@ def _left_alone(upload: Upload) -> str | None:
 def _unwelcome(upload: Upload, opted_out: bool, blocked: Collection[str]) -> str | None:
     if opted_out:
         return "its card says `hubbot: false`"
-    listed = {entry.strip().casefold() for entry in blocked}
-    for name in (upload.repo, upload.owner):
-        if name and name.casefold() in listed:
-            return f"{name} is on the blocklist"
-    return None
+    name = listed(upload, blocked)
+    return f"{name} is on the blocklist" if name else None
 
 
 def _under_way(earlier: Sequence[PullRequest], previous: Suggestion | None) -> str | None:

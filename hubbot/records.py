@@ -402,7 +402,7 @@ class Suggestion:
         base_commit: the commit whose README was edited.
         added: lines that the edit adds, as a person would read them.
         new_text: the whole new README; empty when refused before composing.
-        reason: why it was refused; empty otherwise.
+        reason: why it was refused or waits; of one that others saw, what was said there last.
         pull_request: its address, once opened.
         content_ids: those of the reading it was made from: a merged one allows another for new weights only.
     """

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -31,30 +32,93 @@ class Job:
     do: Callable[[], object]
 
 
-def run(jobs: list[Job], stopping: threading.Event) -> None:
-    """Run the jobs until SIGTERM or Ctrl-C, then let the one at hand come to its end.
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What a job did last.
 
-    The jobs share one thread, so that there is one writer. `stopping` is set first, for a job in the
-    middle of many uploads to see; what it leaves undone the next start takes up.
+    Args:
+        runs: how often it has ended, well or not.
+        failures: how often it ended with an error; `error` is that of its last run, empty if that went well.
+        began_at: of the last run, which took `took_s` seconds, unless it is still `running`.
+        next_at: when it runs again.
     """
-    scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(1)},
-        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        timezone=UTC,
-    )
-    for job in jobs:
-        scheduler.add_job(
-            _logged(job), "interval", id=job.id, seconds=job.every_s, next_run_time=datetime.now(UTC)
+
+    id: str
+    every_s: float
+    runs: int = 0
+    failures: int = 0
+    error: str = ""
+    running: bool = False
+    began_at: datetime | None = None
+    ended_well_at: datetime | None = None
+    took_s: float = 0.0
+    next_at: datetime | None = None
+
+
+class Schedule:
+    """The jobs, and what is known of each.
+
+    They share one thread, so that there is one writer.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._states = {job.id: JobState(job.id, job.every_s) for job in jobs}
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(1)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone=UTC,
         )
-    before = {number: signal.signal(number, _stopper(stopping)) for number in STOP_SIGNALS}
-    scheduler.start()
-    try:
-        while not stopping.wait(timeout=1.0):  # short waits, so that Python gets to see the signal
-            pass
-    finally:
-        scheduler.shutdown(wait=True)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for job in jobs:
+            self._scheduler.add_job(
+                self._watched(job),
+                "interval",
+                id=job.id,
+                seconds=job.every_s,
+                next_run_time=datetime.now(UTC),
+            )
+
+    def run(self, stopping: threading.Event) -> None:
+        """Run the jobs until SIGTERM or Ctrl-C, then let the one at hand come to its end.
+
+        `stopping` is set first, for a job in the middle of many uploads to see; what it leaves undone the
+        next start takes up.
+        """
+        before = {number: signal.signal(number, _stopper(stopping)) for number in STOP_SIGNALS}
+        self._scheduler.start()
+        try:
+            while not stopping.wait(timeout=1.0):  # short waits, so that Python gets to see the signal
+                pass
+        finally:
+            self._scheduler.shutdown(wait=True)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def hurry(self, job: str) -> None:
+        """Let a job run as soon as the one at hand has ended."""
+        self._scheduler.modify_job(job, next_run_time=datetime.now(UTC))
+
+    def states(self) -> list[JobState]:
+        """What each job did last, and when it runs again; from any thread."""
+        due = {job.id: getattr(job, "next_run_time", None) for job in self._scheduler.get_jobs()}
+        return [replace(state, next_at=due.get(state.id)) for state in self._states.values()]
+
+    def _watched(self, job: Job) -> Callable[[], None]:
+        """A job whose failure is told and does not end the service."""
+
+        def do() -> None:
+            state = replace(self._states[job.id], began_at=datetime.now(UTC))
+            self._states[job.id] = replace(state, running=True)
+            start = time.monotonic()
+            try:
+                job.do()
+            except Exception as error:
+                log.exception("%s failed; it runs again in %g s", job.id, job.every_s)
+                state = replace(state, failures=state.failures + 1, error=f"{type(error).__name__}: {error}")
+            else:
+                state = replace(state, ended_well_at=datetime.now(UTC), error="")
+            self._states[job.id] = replace(state, runs=state.runs + 1, took_s=time.monotonic() - start)
+
+        return do
 
 
 def _stopper(stopping: threading.Event) -> Callable[[int, FrameType | None], None]:
@@ -63,15 +127,3 @@ def _stopper(stopping: threading.Event) -> Callable[[int, FrameType | None], Non
         stopping.set()
 
     return stop
-
-
-def _logged(job: Job) -> Callable[[], None]:
-    """A job whose failure is told and does not end the service."""
-
-    def do() -> None:
-        try:
-            job.do()
-        except Exception:
-            log.exception("%s failed; it runs again in %g s", job.id, job.every_s)
-
-    return do

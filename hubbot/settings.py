@@ -9,6 +9,7 @@ and `HF_TOKEN`.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,10 @@ from hubbot.errors import SettingsError
 PREFIX = "HUBBOT_"
 FALLBACKS = {"endpoint": "HF_ENDPOINT", "token": "HF_TOKEN"}
 MODES = ("off", "draft", "review", "auto")
+TAG_PREFIX = re.compile(r"[a-z][a-z0-9-]{0,38}:", re.ASCII)
+RESERVED = ("arxiv", "dataset", "doi", "language", "library", "license", "region", "size", "template")
+"""What stands before a colon in tags of the Hub's own making."""
+
 LOG_FORMATS = ("plain", "json")
 
 
@@ -40,19 +45,33 @@ class Settings:
     mode: str = _doc("what others may see: off, draft, review or auto", "draft")
     poll_interval_s: float = _doc("pause between two polls of the listing", 60.0, least=0.05)
     poll_overlap_s: float = _doc("how far behind the watermark a poll looks again", 300.0, least=0.0)
-    poll_limit: int = _doc("uploads that one poll takes at most", 1000, least=1)
+    poll_limit: int = _doc("uploads that the very first poll takes at most", 1000, least=1)
+    catch_up_s: float = _doc("how far back a bot that slept looks", 1_209_600.0, least=0.0)
+    backlog_limit: int = _doc("with so many unfinished uploads no more are noticed", 100_000, least=1)
+    recheck_per_hour: int = _doc(
+        "known repos that are asked after, whether they are still there", 300, least=0
+    )
     upload_tries: int = _doc("tries of an upload, in ever longer pauses, before it is given up", 20, least=1)
     batch_size: int = _doc("models in one batch of the probe", 64, least=1)
+    batch_timeout_s: float = _doc("a worker that answers later is taken to hang", 300.0, least=0.1)
     fetch_threads: int = _doc("range reads under way at once", 8, least=1)
     http_timeout_s: float = _doc("patience with one answer of the Hub", 30.0, least=0.1)
     http_retries: int = _doc("further tries after a passing fault of the Hub", 3, least=0)
     max_header_bytes: int = _doc("a longer safetensors header is refused", 25_000_000, least=8)
     max_tensor_bytes: int = _doc("a larger tensor is refused", 1_000_000_000, least=8)
     shelf_bytes: int = _doc("what the layers of one far zoo may take on the disk", 50_000_000_000, least=1)
-    pulls_per_owner: int = _doc("open pull requests per owner at most", 3, least=0)
+    pulls_per_owner: int = _doc(
+        "open pull requests per owner, a person or an organisation, at most", 3, least=0
+    )
     pulls_per_day: int = _doc("pull requests opened per day at most", 50, least=0)
     blocklist: str = _doc("owners and repos never to be touched, separated by commas", "")
+    trusted: str = _doc("owners and repos that need no approval in mode review, separated by commas", "")
+    quiet_hours: str = _doc("hours in which nothing is opened, by UTC, such as 22-7", "")
+    tag_prefix: str = _doc("beside each new tag the same one after this, such as hubbot:", "")
+    card_section: bool = _doc("whether a short section goes into the card's text as well", False)
     contact: str = _doc("how owners reach whoever runs this bot; nothing is opened without", "")
+    service: str = _doc("where a running bot answers, host:port; port 0 is a free one", "127.0.0.1:0")
+    webhook_secret: str = _doc("what the Hub's webhooks bring along; never printed", "", secret=True)
     log_format: str = _doc("plain for people, json for machines", "plain")
 
     def __post_init__(self) -> None:
@@ -69,6 +88,16 @@ class Settings:
             raise SettingsError(
                 f"mode {self.mode} opens pull requests, and owners could not reach you",
                 hint=f"set {variable('contact')} to an address; it stands in every pull request",
+            )
+        prefix = self.tag_prefix.removesuffix(":")
+        if self.tag_prefix and (not TAG_PREFIX.fullmatch(self.tag_prefix) or prefix in RESERVED):
+            raise SettingsError(
+                f"{variable('tag_prefix')} is {self.tag_prefix!r}: small letters and a colon are needed, "
+                "and none of the Hub's own prefixes"
+            )
+        if self.quiet_hours and self.quiet is None:
+            raise SettingsError(
+                f"{variable('quiet_hours')} is {self.quiet_hours!r}, two hours such as 22-7 are needed"
             )
         if not self.endpoint.startswith(("http://", "https://")):
             raise SettingsError(f"{variable('endpoint')} is {self.endpoint!r}, an http(s) address is needed")
@@ -91,6 +120,13 @@ class Settings:
     @property
     def blocked(self) -> frozenset[str]:
         return frozenset(split_list(self.blocklist))
+
+    @property
+    def quiet(self) -> tuple[int, int] | None:
+        """The first quiet hour and the first that is not; None where there are none."""
+        found = re.fullmatch(r"\s*([0-9]{1,2})\s*-\s*([0-9]{1,2})\s*", self.quiet_hours, re.ASCII)
+        start, end = map(int, found.groups()) if found else (0, 0)
+        return (start, end) if start != end and max(start, end) < 24 else None
 
     @property
     def expert_places(self) -> tuple[str, ...]:
@@ -157,8 +193,10 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
 def _convert(name: str, value: Any, default: Any) -> Any:
     kind = type(default)
     try:
+        if kind is bool:
+            return value if isinstance(value, bool) else {"true": True, "false": False}[value.lower()]
         if isinstance(value, bool) or (kind is int and isinstance(value, float)):
             raise ValueError
         return kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError, AttributeError):
         raise SettingsError(f"{variable(name)} is {value!r}, {kind.__name__} is needed") from None

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hubbot.card.front_matter import Edit, add_tags, opted_out
-from hubbot.errors import CardError
+from hubbot.card.section import holds_section, put_section
+from hubbot.errors import CardError, CardNotEditable
 from hubbot.records import Evidence, ExpertInfo, Prediction, Reading, Suggestion, SuggestionState
 
 LONGEST_TITLE = 200
@@ -20,16 +21,18 @@ LONGEST_TITLE = 200
 
 LONGEST_NAME = 120
 
-BASE_MODEL = "base_model"
+TAGS, BASE_MODEL, SECTION = "tags", "base_model", "section"
 
 LONGEST_SENTENCE = 300
+
+SECTION_SAID = "Read off the weights"
 
 BODY = """\
 What a model was trained on can be read off its weights. The card does not say it yet, so nobody who \
 looks for such a model finds this one. This pull request adds the following and changes nothing else:
 
 {added}
-
+{section}
 **How it was found.** The expert {expert}, version {version}, knows {models} \
 {root} and learned from {trained_on}. It read {tensors} of commit {commit}: {read} of {stored}. Its \
 answer comes from these weights alone, not from the name or the card.{descent}
@@ -42,12 +45,18 @@ These are chances, calibrated on models that the expert neither learned from nor
 threshold a label is not mentioned.{scope}{scores} It can still be wrong, and you know better: then please \
 close this.
 
-**Try it yourself.** {command} reads the same bytes and says the same.
+**Try it yourself.** {command} reads the same bytes and says the same, as long as the weights are these.
 
 **Who asks, and how to make it stop.** I am a bot; {contact}. Close this \
 pull request and I stay silent in this repo for good; a comment here with a line `hubbot: false` does the \
-same. In a card it keeps me away before I ever ask.
+same. In a card it keeps me away before I ever ask, and `hubbot: true` in its front matter asks me back.
 """
+
+WORDS = """\
+**Read off the weights.** {expert}, version {version}, read {tensors} of commit {commit} and recognised \
+{labels}. These are chances, calibrated on models that it neither learned from nor was chosen by; \
+it can be wrong. {command} reads the same bytes again."""
+"""The section: what was said, by whom and from what, for whoever reads the card."""
 
 
 def compose(
@@ -58,6 +67,8 @@ def compose(
     contact: str,
     base_commit: str,
     descent: Evidence | None = None,
+    tag_prefix: str = "",
+    section: bool = False,
 ) -> Suggestion:
     """The smallest edit of a card that says what was recognised; a draft, or refused with the reason.
 
@@ -68,6 +79,8 @@ def compose(
         card: the README at `base_commit`; nothing where there is none.
         contact: how to reach whoever runs this bot.
         descent: what makes it sure whose child the model is; None where nothing does.
+        tag_prefix: beside each tag that is new, the same one after this prefix; empty for none.
+        section: whether a few words go into the card's text as well.
     """
     refused = Suggestion(
         repo=reading.repo,
@@ -80,7 +93,8 @@ def compose(
     tags = {label.name: label.tag for label in info.labels}
     try:
         recognised = [tags[p.label] for p in reading.recognised if p.label in tags]
-        edit = add_tags(card, recognised, base_model=descent.parent if descent else None)
+        edit = _edited(card, recognised, info, descent, tag_prefix)
+        edit = _with_section(edit, reading, info) if section else edit
     except CardError as error:
         return replace(refused, reason=error.message)
     if not edit.added:
@@ -94,6 +108,39 @@ def compose(
         added=edit.added,
         new_text=edit.new.decode("utf-8"),
     )
+
+
+def _edited(
+    card: bytes, tags: Sequence[str], info: ExpertInfo, descent: Evidence | None, prefix: str
+) -> Edit:
+    """Tags that are missing, each with its twin after the prefix: a twin alone would tell nobody anything."""
+    base = descent.parent if descent else None
+    relation = "adapter" if info.reads_adapters else "finetune"
+    edit = add_tags(card, tags, base_model=base, relation=relation)
+    if not prefix:
+        return edit
+    new = {line.removeprefix(f"{TAGS}: ") for line in edit.added if line.startswith(f"{TAGS}: ")}
+    twins = [twin for tag in tags for twin in ((tag, prefix + tag) if tag in new else (tag,))]
+    return add_tags(card, twins, base_model=base, relation=relation)
+
+
+def _with_section(edit: Edit, reading: Reading, info: ExpertInfo) -> Edit:
+    """A section too, beside something new or in place of an older one of ours; none where it has no place."""
+    if not edit.added and not holds_section(edit.new):
+        return edit
+    words = WORDS.format(
+        expert=_code(info.name),
+        version=_code(info.version),
+        tensors=_tensors(reading.tensors_read),
+        commit=_code(reading.commit),
+        labels=", ".join(f"{_label(p, info)} ({_percent(p.probability)})" for p in reading.recognised),
+        command=_code(f"hubbot tell {reading.repo}"),
+    )
+    try:
+        new = put_section(edit.new, words)
+    except CardNotEditable:
+        return edit
+    return Edit(new, (*edit.added, f"{SECTION}: {SECTION_SAID}")) if new != edit.new else edit
 
 
 def pull_request_text(
@@ -117,18 +164,24 @@ def pull_request_text(
         descent=_descent(edit, descent),
         command=_code(f"hubbot tell {reading.repo}"),
         contact=_reachable(contact),
+        section=_section(edit),
     )
     return _title(edit), body
 
 
 def _title(edit: Edit) -> str:
     found = [line.partition(": ") for line in edit.added]
-    values = [_bare(value) for key, _, value in found if key != BASE_MODEL]
+    values = [_bare(value) for key, _, value in found if key == TAGS]
     noun, end = ("tag" if len(values) == 1 else "tags"), ", read off the weights"
     if any(key == BASE_MODEL for key, _, _ in found):
         end = f" and the base model{end}"
     if not values:
-        return "Add the base model, read off the weights"
+        base = any(key == BASE_MODEL for key, _, _ in found)
+        return (
+            "Add the base model, read off the weights"
+            if base
+            else "Renew the section that was read off the weights"
+        )
     title = f"Add the {noun} {', '.join(values)}{end}"
     return title if len(title) <= LONGEST_TITLE else f"Add {len(values)} {noun}{end}"
 
@@ -140,6 +193,16 @@ def _descent(edit: Edit, descent: Evidence | None) -> str:
     return (
         f" The base model was found by rows of several of its layers: the mean cosine with those of "
         f"{_code(descent.parent or '')} is {descent.score or 0:.2f}, and unrelated weights have about 0."
+    )
+
+
+def _section(edit: Edit) -> str:
+    """Where a section goes, and that nothing else is touched, if there is one."""
+    if not any(line.startswith(f"{SECTION}: ") for line in edit.added):
+        return ""
+    return (
+        "\nThe section stands in the card's text between two comments, and outside of them I change nothing, "
+        "now or later.\n"
     )
 
 

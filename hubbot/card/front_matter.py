@@ -71,8 +71,23 @@ def opted_out(card: bytes) -> bool:
     return OPT_OUT.search(card.decode("utf-8", "replace")) is not None
 
 
+def asks(card: bytes) -> bool:
+    """Whether the front matter says `hubbot: true`: a plain key and value, and nothing that only looks so."""
+    try:
+        text = decode(card)
+        block = _locate(text)
+        found = parse(block.yaml(text)).find("hubbot") if block else None
+    except CardError:
+        return False
+    return found is not None and found[1].style == "" and found[1].value in ("true", "True", "TRUE")
+
+
 def add_tags(
-    card: bytes, tags: Sequence[str], datasets: Sequence[str] = (), base_model: str | None = None
+    card: bytes,
+    tags: Sequence[str],
+    datasets: Sequence[str] = (),
+    base_model: str | None = None,
+    relation: str | None = None,
 ) -> Edit:
     """The card with these added to its `tags` and `datasets`; what it says already, in any case, is left out.
 
@@ -81,6 +96,7 @@ def add_tags(
         tags: plain words.
         datasets: ids of datasets on the Hub, which takes nothing else there.
         base_model: id of a model on the Hub, added only where the card names none.
+        relation: what it is to that model, `finetune` or `adapter`; added with it alone.
 
     Raises:
         CardNotEditable: it cannot be done without touching what the owner wrote; the message says why.
@@ -90,7 +106,7 @@ def add_tags(
         "tags": [_checked_tag(tag) for tag in tags],
         "datasets": [_checked_id(name) for name in datasets],
     }
-    text = _decode(card)
+    text = decode(card)
     block = _locate(text)
     tree = parse(block.yaml(text)) if block else Node("mapping", style="block")
     insertions: list[_Insertion] = []
@@ -105,6 +121,10 @@ def add_tags(
             insertion, expected = editor.grow(key, new, expected)
             insertions.append(insertion)
             added += [f"{key}: {item}" for item in new]
+    if relation and "base_model" in wanted and tree.find("base_model_relation") is None:
+        insertion, expected = editor.new_word("base_model_relation", relation, expected)
+        insertions.append(insertion)
+        added.append(f"base_model_relation: {relation}")
     if not added:
         return Edit(card, ())
     if block is None:
@@ -115,7 +135,12 @@ def add_tags(
 # --- reading the card -------------------------------------------------------------------------
 
 
-def _decode(card: bytes) -> str:
+def decode(card: bytes) -> str:
+    """The card's text.
+
+    Raises:
+        CardNotEditable: it is not UTF-8, or no text.
+    """
     try:
         text = card.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -123,6 +148,16 @@ def _decode(card: bytes) -> str:
     if "\0" in text:
         raise CardNotEditable("the card holds a NUL character")
     return text
+
+
+def body_start(text: str) -> int:
+    """Where the card's own text begins, after its front matter.
+
+    Raises:
+        CardNotEditable: there is no telling.
+    """
+    block = _locate(text)
+    return _after_line(text, block.end) if block else len(BOM) * text.startswith(BOM)
 
 
 def _locate(text: str) -> _Block | None:
@@ -192,6 +227,21 @@ class _Editor:
         return self.below(name, values, items, expected)
 
     def new_key(self, key: str, items: Sequence[str], expected: Node) -> tuple[_Insertion, Node]:
+        at, indent = self.bottom()
+        lines, nodes = self.lines(self.dash(), "", items, at)
+        text = f"{indent}{key}:{self.line_end(at)}{lines}"
+        pair = (Node("scalar", key), Node("sequence", style="block", children=nodes))
+        return _Insertion(at, text), replace(expected, children=(*expected.children, *pair))
+
+    def new_word(self, key: str, word: str, expected: Node) -> tuple[_Insertion, Node]:
+        at, indent = self.bottom()
+        text, value = _scalar(word, "")
+        children = (*expected.children, Node("scalar", key), value)
+        inserted = _Insertion(at, f"{indent}{key}: {text}{self.line_end(at)}")
+        return inserted, replace(expected, children=children)
+
+    def bottom(self) -> tuple[int, str]:
+        """Where a new key goes, and what stands before it on its line."""
         last = self.tree
         while last.children:
             last = last.children[-1]
@@ -199,12 +249,8 @@ class _Editor:
             raise CardNotEditable(
                 "its front matter ends with a block of text, which would grow by a line end"
             )
-        at = self.block.end if self.block else 0
-        lines, nodes = self.lines(self.dash(), "", items, at)
         indent = " " * self.column(self.tree.children[0]) if self.tree.children else ""
-        text = f"{indent}{key}:{self.line_end(at)}{lines}"
-        pair = (Node("scalar", key), Node("sequence", style="block", children=nodes))
-        return _Insertion(at, text), replace(expected, children=(*expected.children, *pair))
+        return self.block.end if self.block else 0, indent
 
     def fill(self, name: Node, items: Sequence[str], expected: Node) -> tuple[_Insertion, Node]:
         """A key without a value."""

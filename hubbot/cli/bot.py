@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubbot import app as wiring
 from hubbot.cli.console import AsJson, emit, out, say, settings_of, table
-from hubbot.cli.logs import set_up
+from hubbot.cli.logs import set_up, told
 from hubbot.cli.tally import Tally
-from hubbot.errors import HubbotError
+from hubbot.errors import HubbotError, UsageError
 from hubbot.settings import Settings, variable
+
+if TYPE_CHECKING:
+    from hubbot.pipeline import Event
 
 database = typer.Typer(help="The database.", no_args_is_help=True)
 
@@ -25,13 +29,18 @@ Mode = Annotated[
 
 
 def run(context: typer.Context, mode: Mode = None) -> None:
-    """Poll, read, record and suggest until stopped by SIGTERM or Ctrl-C."""
+    """Poll, read, record and suggest until stopped by SIGTERM or Ctrl-C; answer at the door meanwhile."""
     settings = settings_of(context, mode=mode)
     say(f"watching {settings.endpoint} every {settings.poll_interval_s:g} s in mode {settings.mode}")
     say(f"recording in {settings.database}; stop with Ctrl-C")
     set_up(logging.INFO, settings.log_format)
     tally = Tally()
-    wiring.serve(settings, watch=tally)
+
+    def watch(event: Event) -> None:
+        tally(event)
+        told(event)
+
+    wiring.serve(settings, watch, tally.counts, lambda address: say(f"answering at {address}"))
     say(f"stopped; {tally.line()}")
 
 
@@ -50,11 +59,15 @@ def poll(context: typer.Context, mode: Mode = None, json: AsJson = False) -> Non
 
 def status(context: typer.Context, json: AsJson = False) -> None:
     """Is the bot running, how far is it, what waits, and what could not be read?"""
-    now = datetime.now(UTC)
-    with wiring.open_store(settings_of(context), read_only=True) as store:
-        found, owner = store.status(now), store.locked_by()
+    settings = settings_of(context)
+    with wiring.open_store(settings, read_only=True) as store:
+        found, owner = store.status(), store.locked_by()
+    try:
+        live = wiring.live(settings) if owner else None
+    except UsageError as error:  # `hubbot poll` owns the database too, and has no door
+        live, owner = None, f"{owner}; {error}"
     if json:
-        emit({"running": owner, "status": found})
+        emit({"running": owner, "status": found, "live": live})
         return
     say(f"  bot       {f'running: {owner}' if owner else 'not running'}")
     for endpoint, at in found.watermarks.items():
@@ -67,6 +80,35 @@ def status(context: typer.Context, json: AsJson = False) -> None:
         say(f"            {count:>6} {word}", style="dim")
     said = ", ".join(f"{count} {state}" for state, count in found.suggestions.items())
     say(f"  suggested {said or 'nothing'}")
+    if live:
+        _show_live(live)
+
+
+def _show_live(live: Mapping[str, Any]) -> None:
+    """What a running bot says of itself."""
+    hours = max((datetime.now(UTC) - datetime.fromisoformat(live["started_at"])).total_seconds() / 3600, 1e-9)
+    events = live["events"]
+    say(
+        f"  pace      {events.get('noticed', 0) / hours:.0f} uploads an hour in the last {hours:.1f} h, "
+        f"{live['workers_lost']} workers lost"
+    )
+    say()
+    rows = [
+        (
+            job["id"],
+            "now" if job["running"] else _clock(job["next_at"]),
+            _clock(job["ended_well_at"]),
+            f"{job['took_s']:.1f} s",
+            job["failures"],
+            job["error"],
+        )
+        for job in live["jobs"]
+    ]
+    table(["job", "runs next", "ended well", ">took", ">failures", "last error"], rows, empty="")
+
+
+def _clock(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%H:%M:%S}" if moment else "-"
 
 
 def _moment(at: datetime) -> str:

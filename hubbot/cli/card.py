@@ -1,4 +1,4 @@
-"""`hubbot card suggest|queue|approve|open`: what owners are offered, seen by an admin first."""
+"""`hubbot card suggest|queue|outcomes|approve|open`: what owners are offered, seen by an admin first."""
 
 from __future__ import annotations
 
@@ -41,6 +41,22 @@ def queue(
 
 
 @app.command()
+def outcomes(context: typer.Context, json: AsJson = False) -> None:
+    """What owners answered: how many pull requests they merged and closed, by tree and by tag."""
+    with wiring.open_store(settings_of(context), read_only=True) as store:
+        found = store.outcomes()
+    if json:
+        emit(found)
+        return
+    for what, rows in (("tree", found.by_tree), ("added", found.by_tag)):
+        cells = [(o.name or "none", o.merged, o.closed, o.open, _rate(o.accepted)) for o in rows]
+        table([what, ">merged", ">closed", ">open", ">accepted"], cells, empty=f"no pull requests, by {what}")
+        say()
+    said = [(comment.repo, comment.state, comment.text) for comment in found.comments]
+    table(["model", "state", "last comment"], said, empty="no comments")
+
+
+@app.command()
 def approve(context: typer.Context, repo: Repo, json: AsJson = False) -> None:
     """Say yes to a draft; `card open` sends it."""
     outcome = wiring.order(settings_of(context), "card approve", {"repo": repo}, admin())
@@ -66,6 +82,11 @@ def open_(
         return
     outcome = wiring.order(settings, "card open", {"repo": repo}, admin())
     emit({"outcome": outcome}) if json else say(outcome)
+
+
+def _rate(accepted: float | None) -> str:
+    """A count's share, which may be all or none."""
+    return "" if accepted is None else f"{accepted:.0%}"
 
 
 def _show(suggestion: Suggestion) -> None:

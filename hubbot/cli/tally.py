@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,20 @@ class Tally:
             f"{c['readings']} read, {c['abstentions']} without an answer, {c['suggested']} suggestions, "
             f"{c['pull_requests']} pull requests opened"
         )
+
+
+@contextmanager
+def bar(console: Console, what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """One progress bar while the block runs, moved by what is given: done, of how many."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with nullcontext() if quiet else Progress(*columns, console=console) as bars:
+        task = bars.add_task(what, total=None) if bars else None
+
+        def move(done: int, of: int) -> None:
+            if bars and task is not None:
+                bars.update(task, completed=done, total=of)
+
+        yield move
 
 
 def _words(event: Event) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from rich.tree import Tree as Drawing
 
 from hubbot import app as wiring
 from hubbot.cli.console import AsJson, emit, out, plain, say, settings_of, table
+from hubbot.cli.tally import bar
 from hubbot.cli.tell import show_placement
 from hubbot.cli.who import admin
 from hubbot.errors import UsageError
@@ -21,6 +23,8 @@ app = typer.Typer(help="Model trees: all models that descend from one root.", no
 
 Root = Annotated[str, typer.Argument(help="The root that gives the tree its name, owner/name.")]
 SHORT = {How.BOTH: "declared, confirmed", How.CONFLICT: "in conflict"}
+WAIT_S = 60.0
+"""For a running bot; it carries the order out all the same."""
 MANY = 200
 """Models that are drawn; more fill no screen."""
 
@@ -95,9 +99,35 @@ def add(context: typer.Context, root: Root, json: AsJson = False) -> None:
 
 
 @app.command()
-def rerun(context: typer.Context, root: Root, json: AsJson = False) -> None:
+def rerun(
+    context: typer.Context,
+    root: Root,
+    since: Annotated[
+        str | None, typer.Option(metavar="<date>", help="Only what was modified on that day or later.")
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="<str>", help="failed: where a fault stood in the way; abstained: no answer."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="<int>", help="So many at most.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which, and do nothing.")] = False,
+    json: AsJson = False,
+) -> None:
     """Lead all recorded models of a tree down the path again, for instance after a new expert."""
-    _ordered(context, "tree rerun", root, json)
+    settings = settings_of(context)
+    args = {"root": root, "since": since, "only": only, "limit": limit}
+    if dry_run:
+        repos = wiring.chosen(settings, args)
+        if json:
+            emit({"repos": repos})
+            return
+        for repo in repos[:MANY]:
+            say(f"  {repo}")
+        say(f"{len(repos)} uploads of {root} would be led down the path again; nothing was done")
+        return
+    with bar(out, "led again", quiet=json) as progress:
+        outcome = wiring.order(settings, "tree rerun", args, admin(), wait_s=math.inf, progress=progress)
+    emit({"outcome": outcome}) if json else say(outcome)
 
 
 @app.command()
@@ -121,7 +151,7 @@ def export(
 
 
 def _ordered(context: typer.Context, verb: str, root: str, json: bool) -> None:
-    outcome = wiring.order(settings_of(context), verb, {"root": root}, admin())
+    outcome = wiring.order(settings_of(context), verb, {"root": root}, admin(), wait_s=WAIT_S)
     emit({"outcome": outcome}) if json else say(outcome)
 
 

@@ -70,6 +70,11 @@ def pull_status(hub: Hub, repo: str, number: int) -> PullRequest:
     return replace(_pull(hub, repo, talk), answers=tuple(answers))
 
 
+def last_word(pull: PullRequest) -> str:
+    """What somebody else said last on a pull request of ours, as one short line; empty where nobody did."""
+    return f"said there: {shown(' '.join(pull.answers[-1].split()))}" if pull.answers else ""
+
+
 def close(hub: Hub, repo: str, number: int, words: str) -> None:
     """Close a pull request of ours, with a last word.
 
@@ -109,13 +114,19 @@ def validate_card(hub: Hub, text: str) -> list[str]:
 
 
 def open_pull(
-    hub: Hub, suggestion: Suggestion, author: str, *, note: Callable[[], None] = lambda: None
+    hub: Hub,
+    suggestion: Suggestion,
+    author: str,
+    *,
+    asked: bool = False,
+    note: Callable[[], None] = lambda: None,
 ) -> PullRequest:
     """Open a pull request with a suggestion's README, if the author has not asked this repo before.
 
     Args:
         author: who we are, see `whoami`; what they asked earlier is looked up right before the commit.
-        note: called when that is done and nothing but the commit is left: from here on it may exist.
+        asked: the owner asks for it: one of this title that was answered is no hindrance.
+        note: called when nothing but the commit is left: from here on it may exist.
 
     Raises:
         HubError: one of ours is open, or one of this title exists in whatever state; the card is just so
@@ -123,7 +134,8 @@ def open_pull(
     """
     repo = suggestion.repo
     for pull in earlier(hub, repo, author):
-        if pull.title == suggestion.title or pull.status in ("open", "draft"):
+        waits = pull.status not in ("merged", "closed")
+        if waits or (pull.title == suggestion.title and not asked):
             raise HubError(f"pull request {pull.number} of ours exists and is {pull.status}", repo=repo)
     note()
     commit = _commit(hub, suggestion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,10 +29,19 @@ class Command:
     tries: int = 0
     finished_at: datetime | None = None
     outcome: str = ""
+    progress: Mapping[str, Any] = field(default_factory=dict)
 
 
 def enqueue(session: Session, verb: str, args: Mapping[str, Any], by: str) -> int:
-    row = CommandRow(verb=verb, args=dict(args), asked_by=by, asked_at=datetime.now(UTC), tries=0, outcome="")
+    row = CommandRow(
+        verb=verb,
+        args=dict(args),
+        asked_by=by,
+        asked_at=datetime.now(UTC),
+        tries=0,
+        progress={},
+        outcome="",
+    )
     session.add(row)
     session.flush()
     return row.id
@@ -57,6 +66,18 @@ def finish(session: Session, command: int, outcome: str) -> None:
     row.finished_at, row.outcome = datetime.now(UTC), outcome
 
 
+def get(session: Session, command: int) -> Command | None:
+    row = session.get(CommandRow, command)
+    return _record(row) if row else None
+
+
+def advance(session: Session, command: int, progress: Mapping[str, Any]) -> None:
+    """How far it has come; it is no longer what stops the bot, so its tries begin anew."""
+    row = session.get(CommandRow, command)
+    if row is not None:
+        row.progress, row.tries = dict(progress), 1
+
+
 def newest(session: Session, limit: int) -> list[Command]:
     return [
         _record(row)
@@ -74,4 +95,5 @@ def _record(row: CommandRow) -> Command:
         tries=row.tries,
         finished_at=row.finished_at,
         outcome=row.outcome,
+        progress=row.progress,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,10 @@ from hubbot.store.tables import (
     SuggestionRow,
     UploadRow,
 )
-from hubbot.store.uploads import later_than
+from hubbot.store.uploads import WAITING, backlog, later_than
+
+SHOWN = (SuggestionState.OPEN, SuggestionState.MERGED, SuggestionState.CLOSED)
+"""Owners have seen these."""
 
 BY_WEIGHTS = (How.RECOVERED, How.CONFLICT)
 """The weights decided: the card said nothing, or something else."""
@@ -50,15 +54,14 @@ class Status:
 
 def status(session: Session, now: datetime) -> Status:
     """For `hubbot status`."""
-    left = UploadRow.finished.is_distinct_from(UploadRow.commit)
-    later = left & UploadRow.due_at.is_not(None) & later_than(now)
+    later = WAITING & UploadRow.due_at.is_not(None) & later_than(now)
     waiting = _count(session, UploadRow, later)
     code, state, many = ReadingRow.abstention_code, SuggestionRow.state, func.count().desc()
     reasons = select(code, func.count()).where(ReadingRow.latest, code.is_not(None)).group_by(code)
     suggested = select(state, func.count()).where(SuggestionRow.latest).group_by(state)
     return Status(
         watermarks={row.endpoint: row.watermark for row in session.scalars(select(CursorRow))},
-        due=_count(session, UploadRow, left) - waiting,
+        due=backlog(session) - waiting,
         waiting=waiting,
         next_due=session.scalar(select(func.min(UploadRow.due_at)).where(later)),
         orders=_count(session, CommandRow, CommandRow.finished_at.is_(None)),
@@ -66,6 +69,80 @@ def status(session: Session, now: datetime) -> Status:
         reasons={word: count for word, count in session.execute(reasons.order_by(many, code)) if word},
         suggestions={word: n for word, n in session.execute(suggested.order_by(many, state)) if n},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the pull requests that concern one tree or one tag.
+
+    Args:
+        accepted: merged ones of those that were answered; None where none was.
+    """
+
+    name: str
+    merged: int
+    closed: int
+    open: int
+    accepted: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """The last thing that somebody else said on a pull request of ours."""
+
+    repo: str
+    state: str
+    pull_request: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of all pull requests: by tree, by what they added, and what was said there last.
+
+    A tag's count is of the pull requests that added it, whatever else they added.
+    """
+
+    by_tree: Sequence[Outcome]
+    by_tag: Sequence[Outcome]
+    comments: Sequence[Comment]
+
+
+def outcomes(session: Session) -> Outcomes:
+    """For `hubbot card outcomes`: the whole history, one row a pull request, the latest comments first."""
+    seen = SuggestionRow.state.in_(SHOWN)
+    placed = select(SuggestionRow, PlacementRow.tree).outerjoin(
+        PlacementRow, PlacementRow.repo == SuggestionRow.repo
+    )
+    rows = session.execute(placed.where(seen).order_by(SuggestionRow.changed_at.desc())).all()
+    trees, tags, comments = (
+        defaultdict[str, Counter[str]](Counter),
+        defaultdict[str, Counter[str]](Counter),
+        [],
+    )
+    for row, tree in rows:
+        trees[tree or ""][row.state] += 1
+        for name in _offered(row.added):
+            tags[name][row.state] += 1
+        if row.reason:
+            comments.append(Comment(row.repo, row.state, row.pull_request or "", row.reason))
+    return Outcomes(_outcomes(trees), _outcomes(tags), comments)
+
+
+def _offered(added: Sequence[str]) -> set[str]:
+    """Tags by their names, everything else by its key."""
+    pairs = [line.partition(": ") for line in added]
+    return {value if key == "tags" else key for key, _, value in pairs}
+
+
+def _outcomes(counted: Mapping[str, Counter[str]]) -> list[Outcome]:
+    """Those with the most answers first."""
+    found = []
+    for name, states in counted.items():
+        merged, closed = states[SuggestionState.MERGED], states[SuggestionState.CLOSED]
+        accepted = merged / (merged + closed) if merged + closed else None
+        found.append(Outcome(name, merged, closed, states[SuggestionState.OPEN], accepted))
+    return sorted(found, key=lambda one: (-one.merged - one.closed, -one.open, one.name))
 
 
 def counts(session: Session) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -29,6 +29,9 @@ from hubbot.records import (
     Upload,
 )
 from hubbot.store import (
+    choice as choices,
+)
+from hubbot.store import (
     commands,
     connection,
     counts,
@@ -40,8 +43,9 @@ from hubbot.store import (
     suggestions,
     uploads,
 )
+from hubbot.store.choice import Choice
 from hubbot.store.commands import Command
-from hubbot.store.counts import Status
+from hubbot.store.counts import Outcomes, Status
 from hubbot.store.forest import Tree
 from hubbot.store.kin import Entry, Family, KnownBy
 
@@ -155,9 +159,29 @@ class Store:
         """Whether this very commit was led to the end of the path; a poll's overlap lists many twice."""
         return self._read(uploads.is_finished, upload)
 
-    def unfinished(self, due: datetime | None = None) -> list[Upload]:
-        """What a passing fault or a stop left on its way, the oldest first; only what is due by then."""
-        return self._read(uploads.unfinished, due)
+    def notice(self, page: Iterable[Upload]) -> int:
+        """Write down those whose commit is not known yet, as unfinished; how many these are."""
+        return self._write(uploads.notice, page)
+
+    def backlog(self) -> int:
+        """How many uploads were noticed and have not come to the end of the path."""
+        return self._read(uploads.backlog)
+
+    def due(self, now: datetime, limit: int | None = None, after: Upload | None = None) -> list[Upload]:
+        """Of these, those that are to be tried by now, the oldest first; in pages, if `after` is the last."""
+        return self._read(uploads.due, now, limit, after)
+
+    def unchecked(self, limit: int) -> list[Upload]:
+        """Finished ones that the Hub was not asked about for the longest time."""
+        return self._read(uploads.unchecked, limit)
+
+    def check(self, repo: str) -> None:
+        """The Hub says that it is still there."""
+        self._write(uploads.check, repo)
+
+    def forget(self, repo: str) -> None:
+        """The Hub says that it is gone: it is not asked about again."""
+        self._write(uploads.forget, repo)
 
     def postpone(self, upload: Upload, due_at: datetime) -> None:
         """A passing fault left it to a later poll; the upload must have been saved before."""
@@ -166,10 +190,6 @@ class Store:
     def tries(self, upload: Upload) -> int:
         """How often that has happened to this very commit."""
         return self._read(uploads.tries, upload)
-
-    def is_waiting(self, upload: Upload, now: datetime) -> bool:
-        """Whether this commit was postponed to a time that has not come."""
-        return self._read(uploads.is_waiting, upload, now)
 
     def uploads(self, limit: int | None = None, tree: str | None = None) -> list[Upload]:
         """The newest first; of one tree, if one is named."""
@@ -189,6 +209,10 @@ class Store:
 
     def placement(self, repo: str) -> Placement | None:
         return self._read(forest.placement, repo)
+
+    def chosen(self, choice: Choice) -> list[str]:
+        """The models of a tree that an admin chooses, by name."""
+        return self._read(choices.chosen, choice)
 
     def tree_members(self, root: str) -> list[Placement]:
         return self._read(forest.members, root)
@@ -310,6 +334,13 @@ class Store:
         """The oldest unfinished command; the same one again until `finish_command`."""
         return self._write(commands.begin_next)
 
+    def command(self, number: int) -> Command | None:
+        return self._read(commands.get, number)
+
+    def advance_command(self, command: int, progress: Mapping[str, Any]) -> None:
+        """Write down how far a command has come, for whoever watches and for whoever goes on with it."""
+        self._write(commands.advance, command, progress)
+
     def finish_command(self, command: int, outcome: str) -> None:
         self._write(commands.finish, command, outcome)
 
@@ -317,9 +348,13 @@ class Store:
         """The audit trail, the newest first."""
         return self._read(commands.newest, limit)
 
-    def status(self, now: datetime) -> Status:
-        """Backlog, answers, reasons, suggestions: where the bot stands."""
-        return self._read(counts.status, now)
+    def status(self, now: datetime | None = None) -> Status:
+        """Backlog, answers, reasons, suggestions: where the bot stands, now by default."""
+        return self._read(counts.status, now or datetime.now(UTC))
+
+    def outcomes(self) -> Outcomes:
+        """What became of our pull requests, by tree and by tag."""
+        return self._read(counts.outcomes)
 
     def counts(self) -> dict[str, int]:
         return self._read(counts.counts)

@@ -80,6 +80,15 @@ class UploadRow(Base):
     """The newest listing of a repo, with all that is needed to lead it down the path again."""
 
     __tablename__ = "uploads"
+    __table_args__ = (
+        Index(
+            "ix_uploads_waiting",
+            "modified_at",
+            "repo",
+            sqlite_where=text('finished IS NOT "commit"'),
+            postgresql_where=text("finished IS DISTINCT FROM commit"),
+        ),
+    )
 
     repo: Mapped[str] = mapped_column(primary_key=True)
     commit: Mapped[str]
@@ -100,7 +109,9 @@ class UploadRow(Base):
     tries: Mapped[int] = mapped_column(server_default="0")
     """How often this commit was left to a later poll by a passing fault."""
     due_at: Mapped[datetime | None]
-    """When it is tried again; at the next poll where that is not said."""
+    """When it is tried again; at the next occasion where that is not said."""
+    checked_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the Hub was last asked whether it is still there; unset until it was read."""
 
 
 class TreeRow(Base):
@@ -272,6 +283,8 @@ class CommandRow(Base):
     asked_by: Mapped[str]
     asked_at: Mapped[datetime]
     tries: Mapped[int]
+    progress: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """How far it has come: what a bot that was stopped in the middle goes on from."""
     finished_at: Mapped[datetime | None] = mapped_column(index=True)
     outcome: Mapped[str]
 

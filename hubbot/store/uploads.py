@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from hubbot.records import Upload
-from hubbot.store.tables import CursorRow, PlacementRow, UploadRow
+from hubbot.store.tables import CursorRow, PlacementRow, UploadRow, Utc
 
 FARTHEST = timedelta(hours=8)
 """No pause is that long: what is put off further was so by a clock that was ahead, and is due at once."""
 
 FIELDS = tuple(f.name for f in fields(Upload))
+WAITING = UploadRow.finished.is_distinct_from(UploadRow.commit)
+"""It was noticed, and has not come to the end of the path at this commit."""
 
 
 def save(session: Session, upload: Upload) -> None:
@@ -32,9 +34,27 @@ def get(session: Session, repo: str) -> Upload | None:
     return _record(row) if row else None
 
 
+def notice(session: Session, page: Iterable[Upload]) -> int:
+    """Write down those whose commit is not known yet, or that had gone; how many these are."""
+    new = 0
+    for upload in page:
+        row = session.get(UploadRow, upload.repo)
+        went = row is not None and row.finished == row.commit and row.checked_at is None
+        if row is None or row.commit != upload.commit or went:
+            save(session, upload)
+            new += 1
+        if row is not None and went:
+            row.finished = None
+    return new
+
+
 def finish(session: Session, upload: Upload) -> None:
     """This commit was led to the end of the path."""
-    session.execute(update(UploadRow).where(UploadRow.repo == upload.repo).values(finished=upload.commit))
+    session.execute(
+        update(UploadRow)
+        .where(UploadRow.repo == upload.repo)
+        .values(finished=upload.commit, checked_at=datetime.now(UTC))
+    )
 
 
 def is_finished(session: Session, upload: Upload) -> bool:
@@ -56,28 +76,44 @@ def tries(session: Session, upload: Upload) -> int:
     return row.tries if row is not None and row.commit == upload.commit else 0
 
 
-def is_waiting(session: Session, upload: Upload, now: datetime) -> bool:
-    """Whether this commit was tried in vain, and its next try is not due."""
-    row = session.get(UploadRow, upload.repo)
-    due_at = row.due_at if row is not None and row.commit == upload.commit else None
-    return due_at is not None and now < due_at <= now + FARTHEST
-
-
 def later_than(now: datetime) -> ColumnElement[bool]:
     """Rows that are put off to a time that has not come."""
     return (UploadRow.due_at > now) & (UploadRow.due_at <= now + FARTHEST)
 
 
-def unfinished(session: Session, due: datetime | None) -> list[Upload]:
-    """Those that were noticed and have not come to the end of the path, the oldest first.
+def backlog(session: Session) -> int:
+    """How many have not come to the end of the path."""
+    return session.scalar(select(func.count()).select_from(UploadRow).where(WAITING)) or 0
+
+
+def due(session: Session, now: datetime, limit: int | None, after: Upload | None) -> list[Upload]:
+    """Those that have not come to the end of the path and are to be tried by now, the oldest first.
 
     Args:
-        due: only those whose next try is due by then.
+        after: only what comes after this one in that order.
     """
-    query = select(UploadRow).where(UploadRow.finished.is_distinct_from(UploadRow.commit))
-    if due is not None:
-        query = query.where(UploadRow.due_at.is_(None) | ~later_than(due))
-    return [_record(row) for row in session.scalars(query.order_by(UploadRow.modified_at, UploadRow.repo))]
+    query = select(UploadRow).where(WAITING, UploadRow.due_at.is_(None) | ~later_than(now))
+    if after is not None:
+        place = tuple_(UploadRow.modified_at, UploadRow.repo)
+        query = query.where(place > tuple_(literal(after.modified_at, Utc()), literal(after.repo)))
+    query = query.order_by(UploadRow.modified_at, UploadRow.repo).limit(limit)
+    return [_record(row) for row in session.scalars(query)]
+
+
+def unchecked(session: Session, limit: int) -> list[Upload]:
+    """Those that the Hub was not asked about for the longest time."""
+    query = select(UploadRow).where(UploadRow.checked_at.is_not(None), ~WAITING)
+    return [_record(row) for row in session.scalars(query.order_by(UploadRow.checked_at).limit(limit))]
+
+
+def check(session: Session, repo: str) -> None:
+    """It is still there."""
+    session.execute(update(UploadRow).where(UploadRow.repo == repo).values(checked_at=datetime.now(UTC)))
+
+
+def forget(session: Session, repo: str) -> None:
+    """It is gone, and is not asked about again unless it is listed again."""
+    session.execute(update(UploadRow).where(UploadRow.repo == repo).values(checked_at=None))
 
 
 def newest(session: Session, limit: int | None, tree: str | None) -> list[Upload]:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hubbot.batches import LONGEST_PAUSE
 from hubbot.hub import uploads
 from hubbot.hub.client import Hub
 from hubbot.records import Upload
-from hubbot.rounds import LONGEST_PAUSE
 from hubbot.store.store import Store
 from hubbot.store.uploads import FARTHEST
 
@@ -39,11 +39,9 @@ def test_what_was_put_off_by_a_clock_that_was_ahead_is_due_at_once(tmp_path):
     with Store.open(f"sqlite:///{tmp_path / 'hubbot.db'}") as store:
         store.save_upload(late)
         store.postpone(late, NOW + timedelta(days=365))
-        assert store.unfinished(due=NOW) == [late]
-        assert not store.is_waiting(late, NOW)
+        assert store.due(NOW) == [late]
         assert store.status(NOW).due == 1
         store.postpone(late, NOW + 1.25 * LONGEST_PAUSE)
-        assert store.unfinished(due=NOW) == []
-        assert store.is_waiting(late, NOW)
+        assert store.due(NOW) == []
         assert store.status(NOW).waiting == 1
     assert 1.25 * LONGEST_PAUSE < FARTHEST, "no pause is as long as that"

@@ -18,7 +18,7 @@ import pytest
 from huggingface_hub import HfApi
 from stage import TOKEN, files_of, settings_for, upload
 
-from hubbot import pipeline, rounds, visits
+from hubbot import batches, pipeline, visits
 from hubbot.app import open_bot
 from hubbot.cli.logs import set_up
 from hubbot.errors import HubUnavailable, WeightsError
@@ -32,6 +32,7 @@ from hubbot.pipeline import settle
 from hubbot.records import Reading, SuggestionState, Upload
 from hubbot.rounds import follow, open_due, poll, rerun
 from hubbot.settings import load
+from hubbot.store.choice import Choice
 from hubbot.trees.declared import trace
 
 GOOD, EVIL = "honest/model", "evil/model"
@@ -131,17 +132,17 @@ def test_an_upload_that_never_comes_to_its_end_does_not_hold_the_watermark(hub, 
     with bot_of(poll_overlap_s=0.0) as bot:
         assert poll(bot) == 3
         assert bot.store.watermark(hub.endpoint) == last
-        assert bot.store.unfinished() == [one(bot.hub, EVIL)]
+        assert bot.store.due(datetime.now(UTC) + timedelta(days=1)) == [one(bot.hub, EVIL)]
         assert poll(bot) == 0
         hub.faults.clear()
         assert poll(bot) == 1
         assert bot.store.reading(EVIL).predictions
-        assert bot.store.unfinished() == []
+        assert bot.store.backlog() == 0
 
 
 def test_an_upload_that_fails_for_ever_is_given_up_on_record(hub, bot_of, a_child, monkeypatch):
     """And tried again once its owner has committed something."""
-    monkeypatch.setattr(rounds, "IMPATIENT", 2)
+    monkeypatch.setattr(batches, "IMPATIENT", 2)
     upload(hub.repos, EVIL, files_of(a_child, README_md=card(base_model="evil/parent")))
     upload(hub.repos, GOOD, files_of(a_child))
     hub.faults.add("error", path="/api/models/evil/parent")
@@ -150,8 +151,8 @@ def test_an_upload_that_fails_for_ever_is_given_up_on_record(hub, bot_of, a_chil
         left = one(bot.hub, EVIL)
         assert bot.store.tries(left) == 3
         now = datetime.now(UTC)
-        assert bot.store.is_waiting(left, now), "two tries at once, then a pause"
-        assert not bot.store.is_waiting(left, now + timedelta(seconds=76))
+        assert bot.store.due(now) == [], "two tries at once, then a pause"
+        assert bot.store.due(now + timedelta(seconds=76)) == [left]
         asked = len(hub.log)
         assert poll(bot) == 0
         assert not [each for each in [*hub.log][asked:] if "evil" in each.path], "nobody is asked meanwhile"
@@ -161,7 +162,7 @@ def test_an_upload_that_fails_for_ever_is_given_up_on_record(hub, bot_of, a_chil
         told = bot.store.reading(EVIL).abstention
         assert told.code == "hub-unavailable"
         assert "given up after 5 tries" in told.text
-        assert bot.store.unfinished() == []
+        assert bot.store.backlog() == 0
         hub.faults.clear()
         assert poll(bot) == 0
         hub.repos.commit(EVIL, {"notes.txt": b"again"})
@@ -170,7 +171,7 @@ def test_an_upload_that_fails_for_ever_is_given_up_on_record(hub, bot_of, a_chil
 
 
 def test_pauses_grow_and_end_growing() -> None:
-    waits = [rounds.pause(tries).total_seconds() for tries in range(1, 200)]
+    waits = [batches.pause(tries).total_seconds() for tries in range(1, 200)]
     assert waits[:3] == [0, 0, 0]
     assert 7.5 <= waits[3] <= 12.5
     assert all(later > 1.05 * sooner for sooner, later in pairwise(waits[3:11]))
@@ -223,7 +224,7 @@ def test_a_repo_that_is_gone_keeps_no_news_from_the_others(hub, bot_of, sure):
         hub.repos.delete(EVIL)
         HfApi(hub.endpoint, token="hf_honest").change_discussion_status(GOOD, number, "closed")
         assert [s.repo for s in follow(bot)] == [GOOD]
-        assert rerun(bot, sure.root) == 1
+        assert rerun(bot, bot.store.chosen(Choice(sure.root))) == 1
 
 
 def test_a_draft_bot_finishes_nothing_that_would_be_seen(hub, bot_of, sure, monkeypatch):

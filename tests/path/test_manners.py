@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from huggingface_hub import HfApi
-from stage import TOKEN, files_of, settings_for, upload
+from safetensors.numpy import load, save
+from stage import HUBBOT, TOKEN, clean_environ, files_of, settings_for, upload
 
 from hubbot.app import open_bot
 from hubbot.localhub.server import Server
@@ -190,3 +194,200 @@ def test_a_bot_that_died_while_opening_finds_its_own(street):
     assert half.remembers().state is SuggestionState.OPEN
     assert half.remembers().pull_request == opened.pull_request
     assert len(half.pulls()) == 1
+
+
+def test_a_card_that_the_hub_would_reject_is_not_sent(hub, tmp_path, sure):
+    upload(hub.repos, OWNER, files_of(sure[0], README_md=b"---\nlicense: my-own\n---\nMine.\n"))
+    street = Neighbourhood(hub, tmp_path / "home")
+    street.comes_by()
+    assert street.pulls() == []
+    assert street.remembers().state is SuggestionState.REFUSED
+    assert '"license" must be one of the known licenses' in street.remembers().reason
+    hub.log.clear()
+    street.comes_by()
+    assert not [x for x in hub.log if x.path == "/api/validate-yaml"], "not asked about again and again"
+
+
+def test_a_hub_that_does_not_say_whether_a_card_is_valid_is_asked_again_later(street, hub):
+    hub.faults.add("error", path="/api/validate-yaml", times=1)
+    hub.log.clear()
+    with open_bot(settings_for(hub, street.home, http_retries=0, **street.settings)) as bot:
+        poll(bot)
+    assert street.pulls() == []
+    assert not [x for x in hub.log if "/commit/" in x.path]
+    street.comes_by()
+    assert [p.status for p in street.pulls()] == ["open"]
+    assert len([x for x in hub.log if "/commit/" in x.path]) == 1
+
+
+ASKING = b"---\nlicense: mit\nhubbot: true\n---\nAll mine.\n"
+
+
+def asking(child) -> bytes:
+    """The child's own card, in which its owner asks."""
+    card = (child.folder / "README.md").read_bytes()
+    assert card.startswith(b"---\n")
+    return card.replace(b"---\n", b"---\nhubbot: true\n", 1)
+
+
+def test_an_owner_who_asks_breaks_the_silence_once(street, hub, sure):
+    street.comes_by()
+    street.api.change_discussion_status(OWNER, street.pulls()[0].num, "closed")
+    street.comes_by()
+    hub.repos.commit(OWNER, {"README.md": asking(sure[0])})
+    street.comes_by()
+    first, second = street.pulls()
+    assert (first.status, second.status, second.title) == ("closed", "open", first.title)
+    street.api.change_discussion_status(OWNER, second.num, "closed")
+    street.comes_by()
+    hub.repos.commit(OWNER, {"README.md": asking(sure[0]) + b"And more.\n"})
+    street.comes_by()
+    assert [p.status for p in street.pulls()] == ["closed", "closed"], "the same words asked once"
+    other = next(c for c in sure[1:] if c.digits != sure[0].digits)
+    hub.repos.commit(OWNER, {"model.safetensors": other.folder / "model.safetensors"})
+    street.comes_by()
+    assert [p.status for p in street.pulls()] == ["closed", "closed", "open"], "it asks for new weights too"
+
+
+def test_only_the_card_asks(street, hub):
+    """Anybody may comment, and our own database says nothing of who may write in a repo."""
+    street.comes_by()
+    (pull,) = street.pulls()
+    street.api.change_discussion_status(OWNER, pull.num, "closed")
+    HfApi(hub.endpoint, token=TOKEN).comment_discussion(OWNER, pull.num, "hubbot: true")
+    hub.repos.commit(OWNER, {"README.md": b"# Mine\n\nhubbot: true\n"})
+    street.comes_by()
+    street.comes_by()
+    assert [p.status for p in street.pulls()] == ["closed"]
+
+
+def test_a_bot_without_memory_takes_no_old_word_for_a_new_one(street, hub):
+    street.comes_by()
+    street.api.change_discussion_status(OWNER, street.pulls()[0].num, "closed")
+    hub.repos.commit(OWNER, {"README.md": ASKING})
+    other = Neighbourhood(hub, street.home.parent / "another home")
+    other.comes_by()
+    other.comes_by()
+    assert [p.status for p in street.pulls()] == ["closed"]
+    assert "silence for good" in other.remembers().reason
+
+
+def hours(first: int, last: int) -> str:
+    """Quiet hours from now on, counted in hours."""
+    now = datetime.now(UTC).hour
+    return f"{(now + first) % 24}-{(now + last) % 24}"
+
+
+def test_nothing_is_opened_in_quiet_hours(hub, tmp_path, sure):
+    upload(hub.repos, OWNER, files_of(sure[0]))
+    night = Neighbourhood(hub, tmp_path / "home", quiet_hours=hours(0, 3))
+    night.comes_by()
+    assert night.pulls() == []
+    assert night.remembers().state is SuggestionState.DRAFT
+    assert "quiet hours" in night.remembers().reason
+    with open_bot(settings_for(hub, night.home, **night.settings)) as bot:
+        bot.store.save_suggestion(replace(bot.store.suggestion(OWNER), state=SuggestionState.OPENING))
+    night.comes_by()
+    assert night.pulls() == [], "what a crash left half opened waits as well"
+    day = Neighbourhood(hub, night.home, quiet_hours=hours(3, 6))
+    day.comes_by()
+    assert [p.status for p in day.pulls()] == ["open"]
+
+
+def test_in_review_the_trusted_need_no_approval(hub, tmp_path, sure):
+    for owner in ("owner", "stranger"):
+        upload(hub.repos, f"{owner}/model", files_of(sure[0]))
+    street = Neighbourhood(hub, tmp_path / "home", mode="review", trusted="Owner, no/body")
+    street.comes_by()
+    assert [p.status for p in street.pulls()] == ["open"]
+    assert [*street.api.get_repo_discussions("stranger/model")] == []
+    with open_bot(settings_for(hub, street.home, **street.settings)) as bot:
+        assert bot.store.suggestion("stranger/model").state is SuggestionState.DRAFT
+
+
+def test_trust_sends_nothing_in_mode_draft(hub, tmp_path, sure):
+    upload(hub.repos, OWNER, files_of(sure[0]))
+    street = Neighbourhood(hub, tmp_path / "home", mode="draft", trusted="owner")
+    street.comes_by()
+    assert street.remembers().state is SuggestionState.DRAFT
+    assert street.pulls() == []
+
+
+def test_a_title_that_was_answered_is_not_sent_again_for_new_weights(street, hub, sure):
+    street.comes_by()
+    (pull,) = street.pulls()
+    street.api.merge_pull_request(OWNER, pull.num)
+    street.comes_by()
+    weights = save(load((sure[0].folder / "model.safetensors").read_bytes()), {"saved": "anew"})
+    hub.repos.commit(OWNER, {"model.safetensors": weights, "README.md": sure[0].folder / "README.md"})
+    street.comes_by()
+    assert [p.status for p in street.pulls()] == ["merged"]
+    assert street.remembers().state is not SuggestionState.OPENING, "no poll tries it for ever"
+
+
+def lines_of(diff: str, sign: str) -> list[str]:
+    return [line[1:] for line in diff.splitlines() if line.startswith(sign) and line[:3] != sign * 3]
+
+
+def test_a_section_grows_once_and_is_renewed_in_place(hub, tmp_path, sure, demo_readings):
+    upload(hub.repos, OWNER, files_of(sure[0]))
+    street = Neighbourhood(hub, tmp_path / "home", card_section=True, tag_prefix="hubbot:")
+    street.comes_by()
+    (pull,) = street.pulls()
+    diff = street.api.get_discussion_details(OWNER, pull.num).diff
+    assert lines_of(diff, "-") == []
+    assert {"<!-- hubbot:begin -->", "<!-- hubbot:end -->"} < set(lines_of(diff, "+"))
+    assert len([line for line in lines_of(diff, "+") if '"hubbot:digit-' in line]) == len(
+        demo_readings[sure[0].repo].recognised
+    )
+    street.api.merge_pull_request(OWNER, pull.num)
+    street.comes_by()
+    card = hub.repos.read(OWNER, "README.md") + b"\nAdded by hand below.\n"
+    other = next(c for c in sure[1:] if c.digits != sure[0].digits)
+    hub.repos.commit(OWNER, {"README.md": card, "model.safetensors": other.folder / "model.safetensors"})
+    street.comes_by()
+    second = street.pulls()[-1]
+    assert second.status == "open"
+    diff = street.api.get_discussion_details(OWNER, second.num).diff
+    (removed,) = lines_of(diff, "-")
+    assert removed.startswith("**Read off the weights.**")
+    assert "Added by hand below." not in lines_of(diff, "+")
+
+
+def test_what_became_of_them_is_read_back_and_counted(hub, tmp_path, sure, demo_readings):
+    for number in range(3):
+        upload(hub.repos, f"owner/model{number}", files_of(sure[0]))
+    street = Neighbourhood(hub, tmp_path / "home")
+    street.comes_by()
+    (first,), (second,), (third,) = (pulls_of(street, number) for number in range(3))
+    street.api.comment_discussion("owner/model0", first.num, "Where does that come from?")
+    street.comes_by()
+    with open_bot(settings_for(hub, street.home, **street.settings)) as bot:
+        asked = bot.store.suggestion("owner/model0")
+        assert (asked.state, asked.reason) == (
+            SuggestionState.OPEN,
+            "said there: Where does that come from?",
+        )
+    street.api.merge_pull_request("owner/model0", first.num)
+    street.api.change_discussion_status("owner/model1", second.num, "closed", comment="No.\n\nNot true.")
+    street.comes_by()
+    environ = clean_environ(HUBBOT_HOME=str(street.home), COLUMNS="120")
+    told, plain = (
+        subprocess.run(
+            [HUBBOT, "card", "outcomes", *more], env=environ, capture_output=True, text=True, check=True
+        )
+        for more in (["--json"], [])
+    )
+    found = json.loads(told.stdout)
+    assert found["by_tree"] == [
+        {"name": sure[0].root, "merged": 1, "closed": 1, "open": 1, "accepted": 0.5},
+    ]
+    tags = {f"digit-{said.label}" for said in demo_readings[sure[0].repo].recognised}
+    assert {one["name"] for one in found["by_tag"]} >= tags
+    assert {one["accepted"] for one in found["by_tag"]} == {0.5}
+    said = {one["repo"]: (one["state"], one["text"]) for one in found["comments"]}
+    assert said["owner/model1"] == ("closed", "said there: No. Not true.")
+    assert third.status == "open"
+    assert "owner/model2" not in said
+    assert "No. Not true." in plain.stdout
+    assert "50%" in plain.stdout

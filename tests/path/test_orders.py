@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from stage import files_of, settings_for, upload
 
-from hubbot import rounds
+from hubbot import batches
 from hubbot.app import open_bot, order
 from hubbot.errors import UsageError
 from hubbot.records import SuggestionState
@@ -72,7 +72,7 @@ def test_an_upload_that_was_given_up_is_tried_again_when_an_admin_says_so(hub, t
 
 
 def test_the_status_tells_what_waits_and_what_could_not_be_read(hub, tmp_path, sure, monkeypatch):
-    monkeypatch.setattr(rounds, "IMPATIENT", 0)
+    monkeypatch.setattr(batches, "IMPATIENT", 0)
     upload(hub.repos, REPO, files_of(sure))
     upload(hub.repos, "evil/waits", {**files_of(sure), "README.md": b"---\nbase_model: evil/parent\n---\n"})
     upload(hub.repos, "old/pickle", {"pytorch_model.bin": b"never opened"})

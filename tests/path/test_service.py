@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -9,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from stage import HUBBOT, TOKEN, clean_environ, files_of, settings_for, upload
 
-from hubbot.app import open_store, order
-from hubbot.errors import HubbotError, StoreLocked
+from hubbot.app import live, open_store, order
+from hubbot.errors import HubbotError, StoreLocked, UsageError
+from hubbot.service.knock import note_of
 
 
 @contextmanager
@@ -54,14 +57,23 @@ def test_it_watches_takes_orders_and_stops_on_sigterm(hub, tmp_path, children):
         wait_for(lambda: count(settings, "readings") == 2)
         told = order(settings, "tree rerun", {"root": children[0].root}, "somebody")
         assert "handed to the running bot" in told
+        told = order(settings, "tree rerun", {"root": children[0].root, "limit": 1}, "ada", wait_s=60.0)
+        assert told.startswith("1 uploads of")
+        with pytest.raises(UsageError, match="no tree 'no/tree'"):
+            order(settings, "tree rerun", {"root": "no/tree"}, "ada", wait_s=60.0)
         with open_store(settings, read_only=True) as store:
-            wait_for(lambda: store.commands()[0].finished_at is not None)
-            assert "2 uploads" in store.commands()[0].outcome
-            assert store.commands()[0].by == "somebody"
+            _, second, first = store.commands()
+        assert "2 uploads" in first.outcome
+        assert (first.by, second.by) == ("somebody", "ada")
+        state = live(settings)
+        assert {"look", "read", "open", "orders", "webhooks", "recheck"} == {
+            job["id"] for job in state["jobs"]
+        }
+        assert state["events"]["readings"] >= 2
         bot.send_signal(signal.SIGTERM)
         out, err = bot.communicate(timeout=30)
     assert bot.returncode == 0, err
-    assert "stopped; 4 uploads noticed" in out
+    assert "stopped; 5 uploads noticed" in out
     assert "Traceback" not in err
     assert TOKEN not in out + err
 
@@ -106,6 +118,27 @@ def test_passing_faults_of_the_hub_pass(hub, tmp_path, children):
         assert bot.poll() is None
     assert hub.faults.struck > 1, "the Hub was too well for this to show anything"
     assert count(settings, "abstentions") == 0
+
+
+def test_a_webhook_is_sooner_than_the_next_poll(hub, tmp_path, children):
+    """The listing is read once an hour here; what a webhook names is read at once."""
+    upload(hub.repos, children[0].repo, files_of(children[0]))
+    settings = settings_for(hub, tmp_path)
+    with running(
+        tmp_path, hub.endpoint, HUBBOT_POLL_INTERVAL_S="3600", HUBBOT_WEBHOOK_SECRET="s3cret"
+    ) as bot:
+        wait_for(lambda: count(settings, "readings") == 1)
+        upload(hub.repos, children[1].repo, files_of(children[1]))
+        with open_store(settings, read_only=True) as store:
+            url = json.loads(note_of(store.path).read_text())["url"]
+        hook = {"event": {"action": "update"}, "repo": {"type": "model", "name": children[1].repo}}
+        for _ in range(3):  # replayed
+            answer = httpx.post(f"{url}/webhook", json=hook, headers={"X-Webhook-Secret": "s3cret"})
+            assert answer.status_code == 202
+        wait_for(lambda: count(settings, "readings") == 2, seconds=30)
+        bot.send_signal(signal.SIGTERM)
+        _, err = bot.communicate(timeout=30)
+    assert "s3cret" not in err
 
 
 def test_a_second_bot_says_so_and_stops(hub, tmp_path):

@@ -19,7 +19,7 @@ from hubbot.engine import Engine
 from hubbot.errors import EngineError
 from hubbot.experts.artifact import describe
 from hubbot.experts.router import shipped
-from hubbot.records import RemoteFile, Tensors
+from hubbot.records import Reading, RemoteFile, Tensors
 
 EXPERT = describe(shipped()[0])
 
@@ -40,9 +40,8 @@ def alive(pid: int) -> bool:
 
 
 def worker_of(engine: Engine) -> int:
-    assert engine._pool is not None
-    (pid,) = engine._pool._processes
-    return pid
+    assert engine._pid
+    return engine._pid
 
 
 def test_a_batch_is_answered_in_its_order_and_on_the_device_asked_for():
@@ -75,6 +74,47 @@ def test_a_batch_that_kills_every_worker_is_named_and_the_next_is_answered():
         assert len(engine.probe(EXPERT, [harmless])) == 1
 
 
+class Hang:
+    """Keeps the process that unpickles it busy, as a kernel that never ends would."""
+
+    def __reduce__(self):
+        return time.sleep, (600,)
+
+
+@pytest.mark.parametrize("trap", [Bomb, Hang, dict])
+def test_what_stops_the_worker_costs_its_neighbours_nothing(trap):
+    """A crash, a hang, and an exception from the depths; the others of the batch are answered."""
+    sound = batch("a/b", "c/d", "e/f")
+    evil = replace(sound[0], repo="evil/model", values=trap())
+    if trap is dict:
+        evil = replace(evil, values=dict.fromkeys(sound[0].values, "no numbers"))
+    with Engine("cpu") as engine:
+        engine.probe(EXPERT, sound)
+        engine.longest_batch_s = 6.0
+        answers = engine.submit(EXPERT, [*sound[:2], evil, sound[2]]).result()
+    assert [answer.repo for answer in answers] == ["a/b", "c/d", "evil/model", "e/f"]
+    assert isinstance(answers[2], EngineError)
+    assert all(isinstance(answers[i], Reading) for i in (0, 1, 3))
+
+
+def test_a_batch_that_does_not_fit_is_asked_in_halves_and_the_next_at_once():
+    """The worker's memory is really limited here: a thousand models do not fit into what is left of it."""
+    many = batch(*(f"a/{i}" for i in range(2000)))
+    with Engine("cpu") as engine:
+        engine.probe(EXPERT, many[:1])
+        left = """
+import resource
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 150_000_000, resource.RLIM_INFINITY))
+"""
+        engine._watch.submit(engine._asked, exec, left).result()
+        pid = engine._pid
+        assert [reading.repo for reading in engine.probe(EXPERT, many)] == [each.repo for each in many]
+        assert engine._pid == pid, "it was not killed for it"
+        assert engine._most
+        assert engine._most < len(many)
+
+
 def test_a_device_that_is_not_there_is_one_clear_error():
     with Engine("cuda:99") as engine, pytest.raises(EngineError, match="cuda:99"):
         engine.probe(EXPERT, batch("a/b"))
@@ -95,7 +135,7 @@ def test_a_killed_bot_leaves_no_worker_behind():
         if __name__ == "__main__":
             engine = Engine("cpu")
             engine.resolved_device()
-            print(json.dumps(list(engine._pool._processes)), flush=True)
+            print(json.dumps([engine._pid]), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         """
     )

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from hubbot.policy import may_suggest
+from hubbot.policy import Quiet, listed, may_suggest
 from hubbot.records import Abstention, Prediction, PullRequest, Reading, Suggestion, SuggestionState, Upload
 
 UPLOAD = Upload("Ann/vit", "c" * 40, datetime(2026, 11, 1, tzinfo=UTC))
@@ -128,3 +128,32 @@ def test_the_caps() -> None:
     assert "Ann has 3 of our pull requests" in str(why_not(opened_for_owner=3))
     assert "within a day" in str(why_not(opened_today=50))
     assert why_not(pulls_per_owner=0) is not None
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "quiet"),
+    [
+        (22, 7, {22, 23, 0, 1, 2, 3, 4, 5, 6}),
+        (0, 1, {0}),
+        (9, 17, set(range(9, 17))),
+        (1, 0, set(range(24)) - {0}),
+    ],
+)
+def test_quiet_hours_begin_and_end_on_the_hour(start: int, end: int, quiet: set[int]) -> None:
+    for hour in range(24):
+        for minute in (0, 59):
+            why = Quiet(start, end).why_not(datetime(2026, 11, 1, hour, minute, tzinfo=UTC))
+            assert (why is not None) == (hour in quiet)
+            assert why is None or f"until {end}:00 UTC" in why
+
+
+def test_quiet_hours_are_by_utc_wherever_the_clock_hangs() -> None:
+    tokyo = timezone(timedelta(hours=9))
+    assert Quiet(22, 7).why_not(datetime(2026, 11, 1, 7, 30, tzinfo=tokyo))
+    assert not Quiet(22, 7).why_not(datetime(2026, 11, 1, 23, 30, tzinfo=tokyo))
+
+
+def test_a_list_names_owners_and_repos_in_any_case() -> None:
+    assert listed(UPLOAD, ["ANN"]) == "Ann"
+    assert listed(UPLOAD, [" ann/VIT "]) == "Ann/vit"
+    assert listed(UPLOAD, ["an", "vit", ""]) is None

@@ -7,7 +7,7 @@ import textwrap
 import threading
 import time
 
-from hubbot.scheduler import Job, run
+from hubbot.scheduler import Job, Schedule
 
 
 def test_jobs_repeat_and_survive_their_own_failures(caplog):
@@ -22,9 +22,28 @@ def test_jobs_repeat_and_survive_their_own_failures(caplog):
         if done.count("fails") > 1 and done.count("works") > 2:
             stopping.set()
 
-    run([Job("fails", 0.05, fails), Job("works", 0.05, ends)], stopping)
+    schedule = Schedule([Job("fails", 0.05, fails), Job("works", 0.05, ends)])
+    schedule.run(stopping)
     assert done.count("fails") > 1
     assert "disk on fire" in caplog.text
+    broken, well = schedule.states()
+    assert (broken.failures, broken.error) == (done.count("fails"), "OSError: disk on fire")
+    assert broken.ended_well_at is None
+    assert (well.failures, well.runs, well.error) == (0, done.count("works"), "")
+    assert well.ended_well_at >= well.began_at
+
+
+def test_a_job_that_is_hurried_runs_at_once():
+    stopping, began = threading.Event(), []
+    schedule = Schedule([Job("rare", 3600, lambda: began.append(time.monotonic()))])
+    running = threading.Thread(
+        target=lambda: (time.sleep(0.5), schedule.hurry("rare"), time.sleep(0.5), stopping.set())
+    )
+    running.start()
+    schedule.run(stopping)
+    running.join()
+    assert len(began) == 2
+    assert schedule.states()[0].runs == 2
 
 
 def test_one_job_at_a_time():
@@ -38,7 +57,7 @@ def test_one_job_at_a_time():
         if len(most) > 6:
             stopping.set()
 
-    run([Job("a", 0.02, busy), Job("b", 0.02, busy)], stopping)
+    Schedule([Job("a", 0.02, busy), Job("b", 0.02, busy)]).run(stopping)
     assert max(most) == 1, "two jobs wrote at once"
 
 
@@ -46,7 +65,7 @@ def test_sigterm_finishes_what_is_at_hand():
     program = textwrap.dedent(
         """
         import threading, time
-        from hubbot.scheduler import Job, run
+        from hubbot.scheduler import Job, Schedule
         stopping = threading.Event()
         def work():
             print("begun", flush=True)
@@ -54,7 +73,7 @@ def test_sigterm_finishes_what_is_at_hand():
                 time.sleep(0.01)
             time.sleep(0.3)
             print("finished", flush=True)
-        run([Job("work", 60, work)], stopping)
+        Schedule([Job("work", 60, work)]).run(stopping)
         print("closed", flush=True)
         """
     )

@@ -64,3 +64,32 @@ def test_a_database_is_a_file_or_an_address():
     assert load({"HUBBOT_DATABASE_URL": "demo/hubbot.db"}).database == "sqlite:///demo/hubbot.db"
     assert load({"HUBBOT_DATABASE_URL": "sqlite:////x.db"}).database == "sqlite:////x.db"
     assert load({"HUBBOT_HOME": "/somewhere"}).database == "sqlite:////somewhere/hubbot.db"
+
+
+def test_quiet_hours_are_two_hours():
+    assert load({}).quiet is None
+    assert load({"HUBBOT_QUIET_HOURS": "22-7"}).quiet == (22, 7)
+    assert load({"HUBBOT_QUIET_HOURS": " 0 - 06 "}).quiet == (0, 6)
+    for wrong in ("22", "7-7", "22-24", "22:00-7:00", "-1-5", "a-b", "1-2-3"):
+        with pytest.raises(SettingsError, match="HUBBOT_QUIET_HOURS"):
+            load({"HUBBOT_QUIET_HOURS": wrong})
+
+
+def test_a_prefix_is_none_of_the_hubs():
+    assert load({"HUBBOT_TAG_PREFIX": "hubbot:"}).tag_prefix == "hubbot:"
+    for wrong in ("hubbot", "dataset:", "license:", "base_model:", "Hub:", "a b:", "a:b:", ":"):
+        with pytest.raises(SettingsError, match="HUBBOT_TAG_PREFIX"):
+            load({"HUBBOT_TAG_PREFIX": wrong})
+
+
+def test_yes_and_no_are_written_true_and_false(tmp_path):
+    assert [load({"HUBBOT_CARD_SECTION": said}).card_section for said in ("true", "False")] == [True, False]
+    file = tmp_path / "hubbot.toml"
+    file.write_text("card_section = true")
+    assert load({}, file).card_section
+    for wrong in ("yes", "1", "maybe"):
+        with pytest.raises(SettingsError, match="HUBBOT_CARD_SECTION"):
+            load({"HUBBOT_CARD_SECTION": wrong})
+    file.write_text("card_section = 1")
+    with pytest.raises(SettingsError, match="HUBBOT_CARD_SECTION"):
+        load({}, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,19 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from hubbot.card.compose import compose, pull_request_text
-from hubbot.card.front_matter import Edit
-from hubbot.records import ExpertInfo, Kind, Label, Prediction, Reading, Suggestion, SuggestionState, Wanted
+from hubbot.card.front_matter import Edit, opted_out
+from hubbot.records import (
+    Evidence,
+    ExpertInfo,
+    Kind,
+    Label,
+    Prediction,
+    Reading,
+    Source,
+    Suggestion,
+    SuggestionState,
+    Wanted,
+)
 
 INFO = ExpertInfo(
     name="digits-vit",
@@ -199,3 +211,83 @@ def test_a_contact_is_a_link_only_if_it_is_a_plain_address(contact: str) -> None
     body = compose(READING, INFO, CARD, contact=contact, base_commit="b" * 40).body
     kinds, _ = rendered(Suggestion("a/b", "", SuggestionState.DRAFT, body=body))
     assert not kinds & {"link_open", "html_inline", "html_block", "image"}
+
+
+SURE = Evidence(Source.WEIGHTS, "rows agree", parent="root/vit", score=0.97, probability=0.9999)
+
+
+def offered(card: bytes = CARD, **more: Any) -> Suggestion:
+    return compose(READING, INFO, card, contact="me", base_commit="b" * 40, **more)
+
+
+def test_a_base_model_comes_with_its_relation() -> None:
+    suggestion = offered(descent=SURE)
+    assert suggestion.added[-2:] == ("base_model: root/vit", "base_model_relation: finetune")
+    assert suggestion.title == "Add the tags seven, one and the base model, read off the weights"
+    assert "the mean cosine with those of `root/vit` is 0.97" in suggestion.body
+    adapters = compose(ONE, ADAPTERS, CARD, contact="me", base_commit="b" * 40, descent=SURE)
+    assert adapters.added[-1] == "base_model_relation: adapter"
+    assert offered(b"---\ntags: [seven, one]\n---\n", descent=SURE).title == (
+        "Add the base model, read off the weights"
+    )
+
+
+def test_a_prefixed_tag_stands_beside_a_new_one_only() -> None:
+    suggestion = offered(b"---\ntags: [one]\n---\n", tag_prefix="hubbot:")
+    assert suggestion.added == ("tags: seven", "tags: hubbot:seven")
+    assert suggestion.new_text == '---\ntags: [one, seven, "hubbot:seven"]\n---\n'
+    assert "says so already" in offered(b"---\ntags: [one, seven]\n---\n", tag_prefix="hubbot:").reason
+
+
+def test_a_section_says_what_was_read_and_changes_nothing_else() -> None:
+    plain, suggestion = offered(), offered(section=True)
+    assert suggestion.new_text.startswith(plain.new_text + "\r\n<!-- hubbot:begin -->\r\n")
+    assert suggestion.new_text.endswith("\r\n<!-- hubbot:end -->\r\n")
+    section = suggestion.new_text[len(plain.new_text) :]
+    for said in (
+        "`digits-vit`, version `3f2a`",
+        f"the tensor `encoder.layer.1.weight` of commit `{'c' * 40}`",
+        "`the digit seven` (99.9%), `the digit one` (91.3%)",
+        "it can be wrong",
+        "`hubbot tell ann/vit`",
+    ):
+        assert said in section
+    assert suggestion.added == (*plain.added, "section: Read off the weights")
+    assert "outside of them I change nothing" in suggestion.body
+    assert suggestion.title == plain.title
+    assert not opted_out(suggestion.new_text.encode())
+    assert "says so already" in offered(suggestion.new_text.encode(), section=True).reason
+
+
+def test_new_weights_renew_the_section_in_place() -> None:
+    card = offered(section=True).new_text.encode() + b"More of mine.\r\n"
+    newer = replace(READING, commit="d" * 40, content_ids=("w2",))
+    suggestion = compose(newer, INFO, card, contact="me", base_commit="b" * 40, section=True)
+    assert suggestion.new_text.encode() == card.replace(b"c" * 40, b"d" * 40)
+    assert suggestion.added == ("section: Read off the weights",)
+    assert suggestion.title == "Renew the section that was read off the weights"
+    assert "says so already" in compose(newer, INFO, card, contact="me", base_commit="b" * 40).reason
+
+
+def test_a_section_without_a_place_is_left_out() -> None:
+    card = b"# Hi\n```\nleft open\n"
+    assert offered(card, section=True) == offered(card)
+    twice = b"<!-- hubbot:begin -->\n<!-- hubbot:begin -->\n<!-- hubbot:end -->\n"
+    assert offered(twice, section=True) == offered(twice)
+    assert offered(twice).state is SuggestionState.DRAFT
+
+
+@settings(max_examples=100)
+@given(HOSTILE, HOSTILE)
+def test_no_name_breaks_out_of_the_section(name: str, text: str) -> None:
+    info = replace(INFO, name=name, version=text, labels=(Label("7", text, "seven"), Label("1", name, "one")))
+    suggestion = compose(READING, info, CARD, contact="me", base_commit="b" * 40, section=True)
+    body = suggestion.new_text.partition("# Hi\r\n")[2].strip()
+    if not body:
+        return
+    begin, words, end = body.split("\r\n")
+    assert (begin, end) == ("<!-- hubbot:begin -->", "<!-- hubbot:end -->")
+    tokens = MarkdownIt("commonmark").parse(words)
+    kinds = {child.type for token in tokens for child in (token.children or [])}
+    assert kinds <= {"text", "code_inline", "strong_open", "strong_close"}
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]

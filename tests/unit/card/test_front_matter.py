@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hubbot.card.front_matter import add_tags, opted_out
+from hubbot.card.front_matter import add_tags, asks, opted_out
 from hubbot.card.yaml_tree import MAX_CHARACTERS, MAX_DEPTH
 from hubbot.errors import CardError, CardNotEditable
 
@@ -256,3 +256,48 @@ def test_the_opt_out_word_is_heard_wherever_it_stands(card: str) -> None:
 )
 def test_no_opt_out_where_none_was_said(card: str) -> None:
     assert not opted_out(card.encode())
+
+
+@pytest.mark.parametrize(
+    "card", ["---\nhubbot: true\n---\n", "\ufeff---\r\na: b\r\n'hubbot': True # yes\r\n---\r\n"]
+)
+def test_an_owner_asks_in_the_front_matter(card: str) -> None:
+    assert asks(card.encode())
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "",
+        "hubbot: true",
+        "---\na: b\n---\nhubbot: true\n",
+        "---\n# hubbot: true\n---\n",
+        "---\nhubbot: 'true'\n---\n",
+        "---\nhubbot: false\n---\n",
+        "---\nhubbot: yes\n---\n",
+        "---\nabout:\n  hubbot: true\n---\n",
+        "---\nhubbot: true\nhubbot: true\n---\n",
+        "---\nhubbot: true\n",
+        "\xff---\nhubbot: true\n---\n",
+    ],
+)
+def test_nothing_else_asks(card: str) -> None:
+    assert not asks(card.encode("latin-1"))
+
+
+def test_a_relation_comes_with_its_base_model_and_never_alone() -> None:
+    edit = add_tags(b"---\nlicense: mit\n---\n", [], base_model="org/root", relation="finetune")
+    assert edit.new == b"---\nlicense: mit\nbase_model:\n- org/root\nbase_model_relation: finetune\n---\n"
+    assert edit.added == ("base_model: org/root", "base_model_relation: finetune")
+    named = b"---\r\nbase_model: org/other\r\n---\r\n"
+    assert add_tags(named, [], base_model="org/root", relation="finetune").new == named
+    assert add_tags(b"", ["seven"], relation="finetune").added == ("tags: seven",)
+    told = b"---\r\nbase_model_relation: merge\r\n---\r\n"
+    edit = add_tags(told, [], base_model="org/root", relation="finetune")
+    assert edit.new == b"---\r\nbase_model_relation: merge\r\nbase_model:\r\n- org/root\r\n---\r\n"
+
+
+def test_a_relation_is_indented_as_the_other_keys() -> None:
+    edit = add_tags(b"---\n  a: b\n---\n", ["x"], base_model="org/root", relation="adapter")
+    end = b"  tags:\n  - x\n  base_model:\n  - org/root\n  base_model_relation: adapter\n---\n"
+    assert edit.new == b"---\n  a: b\n" + end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from huggingface_hub import HfApi
 
 from hubbot.errors import AccessDenied, CardError, HubError, HubUnavailable, RepoNotFound
 from hubbot.hub.client import Hub
-from hubbot.hub.pulls import earlier, open_pull, pull_status, read_card, validate_card, whoami
+from hubbot.hub.pulls import earlier, last_word, open_pull, pull_status, read_card, validate_card, whoami
 from hubbot.localhub.server import Server
 from hubbot.records import PullRequest, Suggestion, SuggestionState
 
@@ -103,6 +104,36 @@ def test_the_same_title_is_never_asked_twice(
     with pytest.raises(HubError, match=f"o/m: pull request {opened.number} of ours exists and is {ending}"):
         open_pull(hub, suggestion, "bot")
     assert len(earlier(hub, "o/m", "bot")) == 1
+
+
+@pytest.mark.parametrize("ending", ["open", "closed", "merged"])
+def test_an_owner_who_asks_gets_what_was_answered_and_not_what_waits(
+    hub: Hub, suggestion: Suggestion, owner: HfApi, ending: str
+) -> None:
+    opened = open_pull(hub, suggestion, "bot")
+    if ending == "open":
+        with pytest.raises(HubError, match="of ours exists and is open"):
+            open_pull(hub, suggestion, "bot", asked=True)
+        return
+    if ending == "closed":
+        owner.change_discussion_status("o/m", opened.number, "closed")
+    else:
+        owner.merge_pull_request("o/m", opened.number)
+        owner.upload_file(path_or_fileobj=CARD, path_in_repo="README.md", repo_id="o/m")
+        suggestion = replace(suggestion, base_commit=owner.model_info("o/m").sha)
+    assert open_pull(hub, suggestion, "bot", asked=True).status == "open"
+
+
+def test_the_last_word_of_others_on_one_line(hub: Hub, suggestion: Suggestion, owner: HfApi) -> None:
+    opened = open_pull(hub, suggestion, "bot")
+    assert last_word(pull_status(hub, "o/m", opened.number)) == ""
+    owner.comment_discussion("o/m", opened.number, "First.")
+    owner.comment_discussion("o/m", opened.number, "Thanks,\n\tbut \x1b[1mno\u202e. " + "x" * 500)
+    hub.api.comment_discussion("o/m", opened.number, "Our own.")
+    said = last_word(pull_status(hub, "o/m", opened.number))
+    assert said.startswith("said there: Thanks, but")
+    assert said.isprintable()
+    assert len(said) <= 200 + len("said there: ")
 
 
 def test_two_of_ours_are_never_open_at_once(hub: Hub, suggestion: Suggestion, owner: HfApi) -> None:

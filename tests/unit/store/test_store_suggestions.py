@@ -9,7 +9,8 @@ from itertools import product
 import pytest
 
 from hubbot.errors import StoreError
-from hubbot.records import Suggestion, SuggestionState, Upload
+from hubbot.records import How, Placement, Reading, Suggestion, SuggestionState, Upload
+from hubbot.store.counts import Outcome
 from hubbot.store.store import Store
 from hubbot.store.suggestions import NEXT
 
@@ -113,3 +114,46 @@ def test_counting_for_the_caps(store: Store) -> None:
     assert store.open_now("ann") == 2
     assert store.open_now("ann", besides="ANN/opening") == 1
     assert store.open_now("") == 1
+
+
+def test_what_became_of_them_by_tree_and_by_tag(store: Store) -> None:
+    for repo, state, digit, tree in (
+        ("ann/one", S.MERGED, "seven", "org/root"),
+        ("ann/two", S.CLOSED, "seven", "org/root"),
+        ("ann/three", S.MERGED, "two", "org/root"),
+        ("bob/four", S.OPEN, "two", "org/other"),
+        ("bob/draft", S.DRAFT, "two", "org/other"),
+        ("bob/refused", S.REFUSED, "two", "org/other"),
+        ("bob/nowhere", S.OPEN, "nine", None),
+    ):
+        upload = Upload(repo, "a" * 40, datetime.now(UTC))
+        how = How.RECOVERED if tree else How.UNPLACED
+        placed = Placement(repo, upload.commit, tree, tree, how)
+        store.save_upload(upload)
+        store.conclude(upload, [placed], Reading(repo, upload.commit, ("w",)), None)
+        for step in WAY[state]:
+            added = (f"tags: {digit}", "base_model: org/root")
+            said = "No, thanks." if step is S.CLOSED else ""
+            store.save_suggestion(replace(SUGGESTION, repo=repo, state=step, added=added, reason=said))
+    found = store.outcomes()
+    assert list(found.by_tree) == [
+        Outcome("org/root", 2, 1, 0, 2 / 3),
+        Outcome("", 0, 0, 1, None),
+        Outcome("org/other", 0, 0, 1, None),
+    ]
+    assert list(found.by_tag) == [
+        Outcome("base_model", 2, 1, 2, 2 / 3),
+        Outcome("seven", 1, 1, 0, 0.5),
+        Outcome("two", 1, 0, 1, 1.0),
+        Outcome("nine", 0, 0, 1, None),
+    ]
+    assert [(said.repo, said.state, said.text) for said in found.comments] == [
+        ("ann/two", "closed", "No, thanks.")
+    ]
+
+
+def test_the_history_counts_too(store: Store) -> None:
+    walk(store, *WAY[S.MERGED])
+    walk(store, *WAY[S.CLOSED])
+    assert [(o.merged, o.closed) for o in store.outcomes().by_tag] == [(1, 1)]
+    assert list(store.outcomes().comments) == []

@@ -1,0 +1,212 @@
+"""Many uploads led to their end at once: fetched in threads, probed in batches, written down one by one.
+
+Fetching overlaps computing, and all writing happens in the calling thread. Whatever goes wrong with one
+upload ends as that upload's recorded abstention; a passing fault of the Hub leaves it, written down, to a
+later try.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hubbot.descent import PASSING
+from hubbot.engine import Answer
+from hubbot.errors import EngineError, HubbotError
+from hubbot.growth import relate
+from hubbot.pipeline import Bot, record, suggest
+from hubbot.records import ExpertInfo, Reading, Tensors, Upload
+from hubbot.visits import Visit, failed, visit
+
+log = logging.getLogger(__name__)
+
+IMPATIENT, FIRST_PAUSE, LONGEST_PAUSE = 3, timedelta(seconds=10), timedelta(hours=6)
+"""An upload that a passing fault left is tried again at once so often; then in pauses that double."""
+
+LONGEST_WAIT_S = 1.0
+"""No model waits longer than this for its batch to fill."""
+
+AHEAD = 4
+"""So many batches of models may be fetched before the engine has answered; they lie in memory."""
+
+
+def pause(tries: int) -> timedelta:
+    """How long after so many tries in vain the next one comes: at once, then ever later, with jitter."""
+    if tries <= IMPATIENT:
+        return timedelta()
+    doubled = min(FIRST_PAUSE * 2.0 ** min(tries - IMPATIENT - 1, 20), LONGEST_PAUSE)
+    return doubled * random.uniform(0.75, 1.25)  # noqa: S311 - spreads requests, keeps no secret
+
+
+def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
+    """Lead uploads to their end; the ones that a passing fault or a stop left unfinished."""
+    coming, batches = iter(fresh), _Batches(bot)
+    with ThreadPoolExecutor(bot.fetch_threads, thread_name_prefix="fetch") as threads:
+        under_way: dict[Future[Visit], Upload] = {}
+        while True:
+            while len(under_way) < 2 * bot.fetch_threads and batches.have_room:
+                if (upload := next(coming, None)) is None:
+                    break
+                bot.watch(upload)
+                known = bot.store.reading(upload.repo)
+                under_way[threads.submit(visit, bot.reader, upload, known)] = upload
+            if not under_way and not batches.held:
+                return batches.unfinished
+            batches.hurry(nobody_comes=not under_way)
+            pending: list[Future[Any]] = [*under_way, *batches.asked]
+            wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in [future for future in under_way if future.done()]:
+                batches.arrive(under_way.pop(future), future)
+            batches.settle()
+            if bot.stopping.is_set():
+                for future in [future for future in under_way if future.cancel()]:
+                    batches.keep(under_way.pop(future))
+                for upload in coming:
+                    batches.keep(upload)
+
+
+_Member = tuple[Visit, Tensors]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Visits to be answered by one expert, and since when the first of them waits."""
+
+    expert: ExpertInfo
+    members: list[_Member] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def tensors(self) -> list[Tensors]:
+        return [tensors for _, tensors in self.members]
+
+
+@dataclass(slots=True)
+class _Batches:
+    """Visits on their way through the engine, gathered by expert; all writing happens in here."""
+
+    bot: Bot
+    gathered: dict[str, _Batch] = field(default_factory=dict)
+    asked: dict[Future[list[Answer]], _Batch] = field(default_factory=dict)
+    unfinished: list[Upload] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        """Models in memory."""
+        return sum(len(batch.members) for batch in [*self.gathered.values(), *self.asked.values()])
+
+    @property
+    def have_room(self) -> bool:
+        return self.held < AHEAD * self.bot.batch_size
+
+    def arrive(self, upload: Upload, visited: Future[Visit]) -> None:
+        """A visit has ended, one way or another."""
+        try:
+            self.take(visited.result())
+        except PASSING as error:
+            self.leave(upload, error)
+        except Exception as error:  # whatever it is: one upload must not stop the others
+            log.error("%s: given up: %r", upload.repo, error, exc_info=log.isEnabledFor(logging.INFO))
+            self.take(failed(upload, error))
+
+    def take(self, seen: Visit) -> None:
+        """Gather a visit with tensors, asking the engine when a batch is full; conclude any other."""
+        if seen.tensors is None or seen.others is None:
+            self.bot.watch(seen.placement)
+        if seen.expert is None or seen.tensors is None:
+            self._conclude(seen, seen.reading())
+            return
+        batch = self.gathered.setdefault(seen.expert.folder, _Batch(seen.expert))
+        batch.members.append((seen, seen.tensors))
+        if len(batch.members) >= self.bot.batch_size:
+            self._ask(self.gathered.pop(seen.expert.folder))
+
+    def hurry(self, *, nobody_comes: bool) -> None:
+        """Ask for the batches that have waited long enough, or that nobody else will join."""
+        late = time.monotonic() - LONGEST_WAIT_S
+        for folder, batch in list(self.gathered.items()):
+            if nobody_comes or batch.since <= late:
+                self._ask(self.gathered.pop(folder))
+
+    def settle(self) -> None:
+        """Conclude the batches that are answered by now."""
+        for future in [future for future in self.asked if future.done()]:
+            batch = self.asked.pop(future)
+            try:
+                answers = future.result()
+            except EngineError as error:  # no fault of these models, as far as anybody knows
+                answers = [error for _ in batch.members]
+            alone = any(isinstance(answer, Reading) for answer in answers)
+            for (seen, _), answer in zip(batch.members, answers, strict=True):
+                self._answered(seen, answer, alone)
+
+    def _answered(self, seen: Visit, answer: Answer, alone: bool) -> None:
+        """What one model of a batch came to.
+
+        Args:
+            alone: others of the batch were answered, so that a failure is this model's own doing.
+        """
+        if isinstance(answer, EngineError):
+            if alone:
+                self.give_up(seen.upload, answer, self.bot.store.tries(seen.upload) + 1)
+            else:
+                self.leave(seen.upload, answer)
+        elif seen.others is None:
+            self._conclude(seen, seen.reading(answer))
+        else:
+            self.take(seen.heard(answer))
+
+    def _ask(self, batch: _Batch) -> None:
+        self.asked[self.bot.reader.engine.submit(batch.expert, batch.tensors)] = batch
+
+    def _conclude(self, seen: Visit, reading: Reading) -> None:
+        """The end of the path; each step may be repeated, so that a stop between two loses nothing."""
+        placements, entry = [seen.placement], None
+        if seen.sketch:
+            placements, entry = relate(self.bot, seen.upload, seen.placement, seen.sketch)
+        record(self.bot.store, seen.upload, placements, reading, entry)
+        for adopted in placements[1:]:
+            self.bot.watch(adopted)
+        self.bot.watch(reading)
+        try:
+            suggestion = suggest(self.bot, seen.upload, reading, seen.expert) if seen.expert else None
+        except PASSING as error:
+            self.leave(seen.upload, error)
+            return
+        self.bot.store.finish_upload(seen.upload)
+        if suggestion:
+            self.bot.watch(suggestion)
+
+    def leave(self, upload: Upload, error: HubbotError) -> None:
+        """To a later poll, and after many of those to the record: nobody is asked in vain for ever."""
+        tries = self.bot.store.tries(upload) + 1
+        if tries >= self.bot.most_tries:
+            log.warning("%s: given up after %d tries: %s", upload.repo, tries, error)
+            self.give_up(upload, error, tries)
+            return
+        wait = pause(tries)
+        log.warning(
+            "%s: left to a poll %.0f s from now or later: %s", upload.repo, wait.total_seconds(), error
+        )
+        self.keep(upload)
+        self.bot.store.postpone(upload, datetime.now(UTC) + wait)
+
+    def give_up(self, upload: Upload, error: HubbotError, tries: int) -> None:
+        """Its end, until its owner commits again: what is known of it stays, with the reason for no more."""
+        told = f"given up after {tries} {'try' if tries == 1 else 'tries'}: {error}"
+        seen = failed(upload, type(error)(told, repo=upload.repo))
+        known = self.bot.store.placement(upload.repo)
+        record(self.bot.store, upload, [] if known else [seen.placement], seen.reading(), None)
+        self.bot.watch(seen.reading())
+        self.bot.store.finish_upload(upload)
+
+    def keep(self, upload: Upload) -> None:
+        """Where the next poll finds it, however far the listing has gone on by then."""
+        self.bot.store.save_upload(upload)
+        self.unfinished.append(upload)

@@ -1,0 +1,29 @@
+"""What waits, found by an index; when a repo was last looked at; how far an order has come."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("uploads", sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True))
+    op.execute('UPDATE uploads SET checked_at = modified_at WHERE finished = "commit"')
+    op.create_index("ix_uploads_checked_at", "uploads", ["checked_at"], unique=False)
+    waits = sa.text('finished IS NOT "commit"')
+    op.create_index(
+        "ix_uploads_waiting", "uploads", ["modified_at", "repo"], unique=False, sqlite_where=waits
+    )
+    op.add_column("commands", sa.Column("progress", sa.JSON(), nullable=False, server_default="{}"))
+
+
+def downgrade() -> None:
+    op.drop_column("commands", "progress")
+    op.drop_index("ix_uploads_waiting", "uploads")
+    op.drop_index("ix_uploads_checked_at", "uploads")
+    op.drop_column("uploads", "checked_at")
