@@ -21,7 +21,7 @@ from hubbot.card.compose import compose
 from hubbot.card.front_matter import asks
 from hubbot.descent import PASSING, child_of, compared, declared
 from hubbot.engine import Engine
-from hubbot.errors import CardError, HubError, UnsupportedDtype
+from hubbot.errors import CardError, HubError, HubUnavailable, UnsupportedDtype
 from hubbot.experts.router import Router
 from hubbot.hub import pulls, tensors, uploads
 from hubbot.hub.client import Hub
@@ -51,6 +51,9 @@ log = logging.getLogger(__name__)
 PLAIN = ("F64", "F32", "F16", "BF16")
 """Dtypes whose numbers are the weights; narrower ones were scaled, and mean nothing without their scales."""
 
+SETTLING = timedelta(minutes=3)
+"""How long a pull request that nobody confirmed may be missing from the Hub's list and exist all the same:
+the list is up to half a minute late, and what comes before the commit takes as long as the client waits."""
 ANSWERED = (SuggestionState.MERGED, SuggestionState.CLOSED)
 
 Event: TypeAlias = Upload | Placement | Reading | Suggestion
@@ -211,37 +214,75 @@ def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> S
 
 
 def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = False) -> Suggestion:
-    """The one step that others see: written down first, looked up again right before the commit.
+    """The one step that others see: looked up, written down as asked for, and looked up once more.
+
+    What was asked for and never answered is left alone for `SETTLING`: till then a list that does not show
+    it says nothing.
 
     Args:
-        only_look: for one that is half opened: find out whether it came to be, and open nothing.
+        only_look: find out whether it came to be, and open nothing.
 
     Returns:
-        The suggestion as it now stands: open; refused; or waiting, where owners have had enough for today.
+        The suggestion as it now stands: open; refused; half opened still; or waiting, where owners have had
+        enough for today.
+
+    Raises:
+        HubError: it stands as before. After `HubUnavailable` it may have become half opened.
     """
     reading, upload = bot.store.reading(suggestion.repo), bot.store.upload(suggestion.repo)
     if reading is None or upload is None:
         return settle(bot, suggestion, SuggestionState.REFUSED, reason="nothing is recorded of this repo")
     quiet = None if only_look or not bot.manners.quiet else bot.manners.quiet.why_not(datetime.now(UTC))
-    if suggestion.state is not SuggestionState.OPENING:
-        if enough := quiet or _refusal(bot, upload, reading, counted=True):
-            return settle(bot, suggestion, suggestion.state, reason=enough)
-        suggestion = settle(bot, suggestion, SuggestionState.OPENING)
-    elif quiet:
+    half = suggestion.state is SuggestionState.OPENING
+    if half and quiet:
         return replace(suggestion, reason=quiet)
+    if not half and not only_look and (enough := quiet or _refusal(bot, upload, reading, counted=True)):
+        return settle(bot, suggestion, suggestion.state, reason=enough)
     author = pulls.whoami(bot.hub)
     earlier = pulls.earlier(bot.hub, suggestion.repo, author)
     # A bot that died here may have opened it and never heard so.
     ours = next((pull for pull in earlier if pull.title == suggestion.title and pull.status == "open"), None)
-    if ours is None:
-        if only_look:
-            return settle(bot, suggestion, SuggestionState.DRAFT)  # it never came to be
-        upload = uploads.one(bot.hub, suggestion.repo)
-        asked = _asked(bot, upload, reading)
-        if refusal := _last_look(bot, suggestion, upload, reading, earlier, asked):
-            return settle(bot, suggestion, SuggestionState.REFUSED, reason=refusal)
-        ours = pulls.open_pull(bot.hub, suggestion, author, asked=asked)
-    return settle(bot, suggestion, SuggestionState.OPEN, pull_request=ours.url)
+    if ours:
+        known = suggestion if half else settle(bot, suggestion, SuggestionState.OPENING)
+        return settle(bot, known, SuggestionState.OPEN, pull_request=ours.url)
+    if half and _may_yet_appear(bot, suggestion):
+        return suggestion
+    if only_look:
+        return settle(bot, suggestion, SuggestionState.DRAFT)  # it never came to be
+    upload = uploads.one(bot.hub, suggestion.repo)
+    asked = _asked(bot, upload, reading)
+    if refusal := _last_look(bot, suggestion, upload, reading, earlier, asked):
+        return settle(bot, suggestion, SuggestionState.REFUSED, reason=refusal)
+    return _opened(bot, suggestion, author, asked)
+
+
+def _opened(bot: Bot, suggestion: Suggestion, author: str, asked: bool) -> Suggestion:
+    """Opened; or as it was, where the Hub says that it opened nothing. Where it does not say, half opened."""
+
+    def note() -> None:
+        settle(bot, suggestion, SuggestionState.OPENING)
+
+    try:
+        opened = pulls.open_pull(bot.hub, suggestion, author, asked=asked, note=note)
+    except HubUnavailable:
+        half = bot.store.suggestion(suggestion.repo)
+        if half and half.state is SuggestionState.OPENING:
+            note()  # the commit may have been minutes later than the first note, after a rate limit
+        raise
+    except HubError:
+        bot.store.save_suggestion(suggestion)
+        raise
+    return settle(bot, suggestion, SuggestionState.OPEN, pull_request=opened.url)
+
+
+def _may_yet_appear(bot: Bot, suggestion: Suggestion) -> bool:
+    """Whether the Hub was asked so lately that its list need not show it yet."""
+    asked_at, now = bot.store.asked_at(suggestion.repo), datetime.now(UTC)
+    if asked_at is None:
+        return False
+    if asked_at > now:  # the clock was set back, and the wait begins anew
+        settle(bot, suggestion, SuggestionState.OPENING)
+    return now - asked_at < SETTLING
 
 
 # --- what the steps lean on -------------------------------------------------------------------
@@ -269,8 +310,9 @@ def _recalled(bot: Bot, draft: Suggestion) -> Suggestion:
     Asked before anything is opened, since a bot that forgot its pull requests would not count them.
     """
     try:
-        return open_pull_request(bot, settle(bot, draft, SuggestionState.OPENING), only_look=True)
+        return open_pull_request(bot, draft, only_look=True)
     except PASSING:
+        settle(bot, draft, SuggestionState.OPENING)  # `open_due` looks again
         raise
     except HubError as error:  # where discussions are switched off, for instance
         return settle(bot, draft, SuggestionState.REFUSED, reason=error.message)

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubbot.demo.world import MODELS, TOKENS
+from hubbot.hub import uploads
 from hubbot.localhub.repos import Repos
 from hubbot.localhub.server import Server
+from hubbot.pipeline import Bot, suggest
+from hubbot.records import How, Placement, Prediction, Reading
 from hubbot.settings import Settings, load
 from hubbot.weights.local import read_metadata
 
@@ -81,3 +84,14 @@ def files_of(child: Child, **instead: bytes) -> dict[str, bytes | Path]:
 def settings_for(server: Server, home: Path, **more: object) -> Settings:
     usual = {"token": TOKEN, "home": str(home), "device": "cpu", "contact": "bot@example.org"}
     return load({}, endpoint=server.endpoint, **(usual | more))
+
+
+def drafted(bot: Bot, hub: Server, repo: str) -> None:
+    """A repo that was read and has a draft, all but the reading itself done as the bot does it."""
+    upload(hub.repos, repo, {"README.md": b"# Mine\n"})
+    seen, expert = uploads.one(bot.hub, repo), bot.reader.router.experts[0]
+    said = (Prediction(expert.labels[0].name, 0.99, True),)
+    reading = Reading(repo, seen.commit, (seen.commit,), expert.tree, expert.name, expert.version, said)
+    bot.store.conclude(seen, [Placement(repo, seen.commit, expert.tree, None, How.DECLARED)], reading)
+    bot.store.finish_upload(seen)
+    suggest(bot, seen, reading, expert)

@@ -7,6 +7,7 @@ lost may well have been made.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -112,12 +113,20 @@ def validate_card(hub: Hub, text: str) -> list[str]:
     return [shown(str(error.get("message", error) if isinstance(error, dict) else error)) for error in errors]
 
 
-def open_pull(hub: Hub, suggestion: Suggestion, author: str, *, asked: bool = False) -> PullRequest:
+def open_pull(
+    hub: Hub,
+    suggestion: Suggestion,
+    author: str,
+    *,
+    asked: bool = False,
+    note: Callable[[], None] = lambda: None,
+) -> PullRequest:
     """Open a pull request with a suggestion's README, if the author has not asked this repo before.
 
     Args:
         author: who we are, see `whoami`; what they asked earlier is looked up right before the commit.
         asked: the owner asks for it: one of this title that was answered is no hindrance.
+        note: called when nothing but the commit is left: from here on it may exist.
 
     Raises:
         HubError: one of ours is open, or one of this title exists in whatever state; the card is just so
@@ -128,6 +137,7 @@ def open_pull(hub: Hub, suggestion: Suggestion, author: str, *, asked: bool = Fa
         waits = pull.status not in ("merged", "closed")
         if waits or (pull.title == suggestion.title and not asked):
             raise HubError(f"pull request {pull.number} of ours exists and is {pull.status}", repo=repo)
+    note()
     commit = _commit(hub, suggestion)
     if commit.pr_num is None or commit.pr_url is None:
         raise HubError("the card says this already, no pull request was opened", repo=repo)

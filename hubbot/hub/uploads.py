@@ -40,6 +40,8 @@ FIELDS = (
 PAGE, MOST_PER_PAGE = 100, 1000
 """Entries of the first page, with cards and file names about a megabyte, which is all that most polls need;
 who has more to read asks for more at a time."""
+MOST_STALE = 10
+"""A page that was there before may come again, and others behind it; many in a row may go on for ever."""
 MAX_DEPTH = 32
 """Of a card or config; what is nested deeper says nothing that we read."""
 FIRST_YEAR = 1970
@@ -125,12 +127,15 @@ def is_repo_name(text: str) -> bool:
 def _listed(hub: Hub, size: int, **among: str) -> Iterator[Upload]:
     """The listing as uploads, each repo once."""
     seen: set[str] = set()
+    stale = 0
     for page in _pages(hub, size, among):
         named = {_name(entry): entry for entry in reversed(page)}
         fresh = [entry for name, entry in reversed(named.items()) if name not in seen]
         seen |= named.keys()
-        if not fresh:
-            return  # pages that bring nothing new may go on for ever
+        stale = 0 if fresh else stale + 1
+        if stale == MOST_STALE:
+            log.warning("the listing ends here: its last %d pages brought nothing new", stale)
+            return
         yield from _uploads(fresh)
 
 

@@ -2,12 +2,12 @@
 
     server.faults.add("rate-limit", path="/api/models*", times=2, seconds=1)
 
-The faults stand in front of the routes, so that clients meet them exactly as they would on the Hub.
+The faults stand in front of the routes, so that clients meet them exactly as they would on the Hub; how each
+of them acts is `hubbot.localhub.faulty`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
 from collections.abc import Iterable
@@ -15,13 +15,22 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
-from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 from hubbot.localhub.refused import Refused
 
-Kind = Literal["latency", "rate-limit", "error", "cut", "ignore-range"]
+Kind = Literal[
+    "latency",
+    "hang",
+    "rate-limit",
+    "error",
+    "stale-commit",
+    "cut",
+    "lost-reply",
+    "ignore-range",
+    "wrong-range",
+    "repeat-page",
+    "twice",
+    "late-list",
+]
 
 
 @dataclass(slots=True)
@@ -29,9 +38,19 @@ class Fault:
     """One thing that goes wrong.
 
     Args:
-        kind: `latency` waits `seconds` first; `rate-limit` answers 429 and says when to come back, in
-            `seconds`; `error` answers 500; `cut` breaks the connection off after `bytes` of the body;
+        kind: what it does.
+            `latency` waits `seconds` first; what was asked is done even if nobody waits any longer.
+            `hang` does nothing and answers nothing; after `seconds` the connection breaks.
+            `rate-limit` answers 429 and says when to come back, in `seconds`.
+            `error` answers 500.
+            `stale-commit` answers 412, as if somebody had just committed.
+            `cut` breaks the connection off after `bytes` of the body.
+            `lost-reply` does what was asked, and then hangs.
             `ignore-range` answers 200 with the whole file.
+            `wrong-range` says in `Content-Range` that these were other bytes than asked for.
+            `repeat-page` answers with the first page of a listing, whichever was asked for.
+            `twice` does what was asked twice, as a proxy that asks again, and gives the second answer.
+            `late-list` leaves discussions out of a repo's list until they are `seconds` old.
         path: glob over the address's path; `*` also crosses slashes.
         method: only this one, if given.
         probability: of striking a request that matches.
@@ -84,72 +103,3 @@ class Faults:
     def _meets(self, fault: Fault, method: str, path: str) -> bool:
         matches = fault.times != 0 and fault.method in {None, method} and fnmatchcase(path, fault.path)
         return matches and self._random.random() < fault.probability
-
-
-class FaultyApp:
-    """An ASGI application behind its faults."""
-
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
-        self._app, self._faults = app, faults
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        for fault in self._faults.strike(scope["method"], scope["path"]):
-            if fault.kind == "latency":
-                await asyncio.sleep(fault.seconds)
-            elif fault.kind == "ignore-range":
-                scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"range"]}
-                send = _without_ranges(send)
-            elif fault.kind == "cut":
-                send = _Cutting(send, fault.bytes)
-            else:
-                await _refusal(fault)(scope, receive, send)
-                return
-        try:
-            await self._app(scope, receive, send)
-        except _CutOff:
-            return  # the server closes a connection whose answer was left unfinished
-
-
-def _refusal(fault: Fault) -> JSONResponse:
-    if fault.kind == "error":
-        return JSONResponse(
-            {"error": "Internal Error - We're working hard to fix this as soon as possible!"}, 500
-        )
-    wait = max(0, round(fault.seconds))
-    headers = {
-        "Retry-After": str(wait),
-        "RateLimit": f'"api";r={fault.remaining};t={wait}',
-        "RateLimit-Policy": '"fixed window";"api";q=500;w=300',
-    }
-    return JSONResponse({"error": "We had to rate limit you"}, 429, headers)
-
-
-def _without_ranges(send: Send) -> Send:
-    async def plainly(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            del MutableHeaders(scope=message)["accept-ranges"]
-        await send(message)
-
-    return plainly
-
-
-class _CutOff(Exception):
-    """The body was cut here."""
-
-
-class _Cutting:
-    """Passes an answer on until so many bytes of its body have gone."""
-
-    def __init__(self, send: Send, left: int) -> None:
-        self._send, self._left = send, left
-
-    async def __call__(self, message: Message) -> None:
-        body = message.get("body", b"")
-        if message["type"] == "http.response.body" and len(body) > self._left:
-            await self._send({**message, "body": body[: self._left], "more_body": True})
-            raise _CutOff
-        self._left -= len(body)
-        await self._send(message)

@@ -24,7 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hubbot.localhub import api, community, resolve, wire, writing
 from hubbot.localhub.access import Access
 from hubbot.localhub.derive import Deriver
-from hubbot.localhub.faults import Faults, FaultyApp
+from hubbot.localhub.faults import Faults
+from hubbot.localhub.faulty import FaultyApp
 from hubbot.localhub.info import Describer
 from hubbot.localhub.limits import LimitedApp, Limits
 from hubbot.localhub.refused import Refused

@@ -19,7 +19,7 @@ from hubbot.store.tables import (
     SuggestionRow,
     UploadRow,
 )
-from hubbot.store.uploads import WAITING, backlog
+from hubbot.store.uploads import WAITING, backlog, later_than
 
 SHOWN = (SuggestionState.OPEN, SuggestionState.MERGED, SuggestionState.CLOSED)
 """Owners have seen these."""
@@ -54,7 +54,7 @@ class Status:
 
 def status(session: Session, now: datetime) -> Status:
     """For `hubbot status`."""
-    later = WAITING & UploadRow.due_at.is_not(None) & (UploadRow.due_at > now)
+    later = WAITING & UploadRow.due_at.is_not(None) & later_than(now)
     waiting = _count(session, UploadRow, later)
     code, state, many = ReadingRow.abstention_code, SuggestionRow.state, func.count().desc()
     reasons = select(code, func.count()).where(ReadingRow.latest, code.is_not(None)).group_by(code)

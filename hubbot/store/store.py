@@ -335,6 +335,10 @@ class Store:
         """The latest of each repo, the oldest first."""
         return self._read(suggestions.all_latest, state)
 
+    def asked_at(self, repo: str) -> datetime | None:
+        """When the Hub was last asked to open the latest suggestion's pull request, if it was."""
+        return self._read(suggestions.asked_at, repo)
+
     def opened_since(self, at: datetime, owner: str | None = None, besides: str | None = None) -> int:
         """Pull requests opened since then, merged and closed ones too; `besides` is a repo not counted."""
         return self._read(suggestions.opened_since, at, owner, besides)

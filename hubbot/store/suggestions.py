@@ -85,6 +85,12 @@ def all_latest(session: Session, state: SuggestionState | None) -> list[Suggesti
     return [_record(row) for row in session.scalars(query)]
 
 
+def asked_at(session: Session, repo: str) -> datetime | None:
+    """When the Hub was last asked to open the latest; None where it was not."""
+    row = _latest(session, repo)
+    return row.opened_at if row else None
+
+
 def opened_since(session: Session, at: datetime, owner: str | None, besides: str | None) -> int:
     """How many the Hub was asked to open since then, whatever became of them."""
     return session.scalar(_count(owner, besides).where(SuggestionRow.opened_at >= at)) or 0

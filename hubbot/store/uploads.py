@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from hubbot.records import Upload
 from hubbot.store.tables import CursorRow, PlacementRow, UploadRow, Utc
+
+FARTHEST = timedelta(hours=8)
+"""No pause is that long: what is put off further was so by a clock that was ahead, and is due at once."""
 
 FIELDS = tuple(f.name for f in fields(Upload))
 WAITING = UploadRow.finished.is_distinct_from(UploadRow.commit)
@@ -73,6 +76,11 @@ def tries(session: Session, upload: Upload) -> int:
     return row.tries if row is not None and row.commit == upload.commit else 0
 
 
+def later_than(now: datetime) -> ColumnElement[bool]:
+    """Rows that are put off to a time that has not come."""
+    return (UploadRow.due_at > now) & (UploadRow.due_at <= now + FARTHEST)
+
+
 def backlog(session: Session) -> int:
     """How many have not come to the end of the path."""
     return session.scalar(select(func.count()).select_from(UploadRow).where(WAITING)) or 0
@@ -84,7 +92,7 @@ def due(session: Session, now: datetime, limit: int | None, after: Upload | None
     Args:
         after: only what comes after this one in that order.
     """
-    query = select(UploadRow).where(WAITING, UploadRow.due_at.is_(None) | (UploadRow.due_at <= now))
+    query = select(UploadRow).where(WAITING, UploadRow.due_at.is_(None) | ~later_than(now))
     if after is not None:
         place = tuple_(UploadRow.modified_at, UploadRow.repo)
         query = query.where(place > tuple_(literal(after.modified_at, Utc()), literal(after.repo)))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import httpx as hub_httpx
 from huggingface_hub.utils import parse_ratelimit_headers
 
 from hubbot.localhub.faults import Fault, Faults
@@ -100,6 +101,82 @@ def test_a_server_that_ignores_ranges(server: Server, repo: str) -> None:
     assert (answer.status_code, answer.content) == (200, WEIGHTS)
     assert "Content-Range" not in answer.headers
     assert "Accept-Ranges" not in answer.headers
+
+
+def test_a_request_that_hangs_is_never_done(server: Server, api: Api, repo: str) -> None:
+    server.faults.add("hang", path="*/discussions", method="POST", times=1, seconds=20)
+    with pytest.raises(httpx.ReadTimeout):
+        ask_for_a_talk(server, repo, timeout=0.2)
+    assert list(api("bot").get_repo_discussions(repo)) == []
+    server.faults.add("hang", times=1, seconds=0.1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{server.endpoint}/api/models")
+    assert httpx.get(f"{server.endpoint}/api/models").status_code == 200
+
+
+def ask_for_a_talk(server: Server, repo: str, timeout: float = 5) -> httpx.Response:
+    return httpx.post(
+        f"{server.endpoint}/api/models/{repo}/discussions",
+        json={"title": "A question", "description": "Which data?"},
+        headers={"Authorization": "Bearer hf_bot"},
+        timeout=timeout,
+    )
+
+
+def open_a_pull(api: HfApi, repo: str) -> CommitInfo:
+    return api.upload_file(
+        path_or_fileobj=b"---\nlicense: mit\n---\n", path_in_repo="README.md", repo_id=repo, create_pr=True
+    )
+
+
+def test_a_commit_whose_reply_is_lost_was_made(server: Server, api: Api, repo: str) -> None:
+    server.faults.add("lost-reply", path="*/commit/*", times=1, seconds=0.1)
+    with pytest.raises(hub_httpx.RemoteProtocolError):
+        open_a_pull(api("bot"), repo)
+    assert [talk.num for talk in api("bot").get_repo_discussions(repo)] == [1]
+
+
+def test_a_stale_commit(server: Server, api: Api, repo: str) -> None:
+    server.faults.add("stale-commit", path="*/commit/*", times=1)
+    with pytest.raises(HfHubHTTPError, match="A commit has happened since") as stale:
+        open_a_pull(api("bot"), repo)
+    assert stale.value.response.status_code == 412
+    assert list(api("bot").get_repo_discussions(repo)) == []
+
+
+def test_what_arrives_twice_is_done_twice(server: Server, api: Api, repo: str) -> None:
+    server.faults.add("twice", path="*/discussions", method="POST", times=1)
+    assert ask_for_a_talk(server, repo).json()["num"] == 2
+    assert [talk.num for talk in api("bot").get_repo_discussions(repo)] == [2, 1]
+
+
+def test_a_list_that_shows_a_pull_request_late(server: Server, api: Api, repo: str) -> None:
+    server.faults.add("late-list", path="*/discussions", method="GET", seconds=1)
+    number = open_a_pull(api("bot"), repo).pr_num
+    assert number is not None
+    assert list(api("bot").get_repo_discussions(repo)) == []
+    assert api("bot").get_discussion_details(repo, number).status == "open", "only the list is late"
+    time.sleep(1.1)
+    assert [talk.num for talk in api("bot").get_repo_discussions(repo)] == [number]
+
+
+def test_a_page_that_comes_again(server: Server, repo: str) -> None:
+    server.repos.create("bob/model")
+    first = httpx.get(f"{server.endpoint}/api/models", params={"limit": 1})
+    following = first.links["next"]["url"]
+    server.faults.add("repeat-page", path="/api/models", times=1)
+    again = httpx.get(following)
+    assert [model["id"] for model in again.json()] == [model["id"] for model in first.json()]
+    assert again.links["next"]["url"] == following
+    assert [model["id"] for model in httpx.get(following).json()] != [m["id"] for m in first.json()]
+
+
+def test_a_range_that_says_it_is_another(server: Server, repo: str) -> None:
+    server.faults.add("wrong-range", path="/blobs/*")
+    url = f"{server.endpoint}/{repo}/resolve/main/model.safetensors"
+    answer = httpx.get(url, headers={"Range": "bytes=0-7"}, follow_redirects=True)
+    assert (answer.status_code, answer.headers["Content-Range"]) == (206, f"bytes 1-8/{len(WEIGHTS)}")
+    assert httpx.get(url, follow_redirects=True).content == WEIGHTS, "no range was asked for"
 
 
 def test_chance_is_seeded() -> None:

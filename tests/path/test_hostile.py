@@ -18,7 +18,7 @@ import pytest
 from huggingface_hub import HfApi
 from stage import TOKEN, files_of, settings_for, upload
 
-from hubbot import batches, visits
+from hubbot import batches, pipeline, visits
 from hubbot.app import open_bot
 from hubbot.cli.logs import set_up
 from hubbot.errors import HubUnavailable, WeightsError
@@ -227,8 +227,9 @@ def test_a_repo_that_is_gone_keeps_no_news_from_the_others(hub, bot_of, sure):
         assert rerun(bot, bot.store.chosen(Choice(sure.root))) == 1
 
 
-def test_a_draft_bot_finishes_nothing_that_would_be_seen(hub, bot_of, sure):
+def test_a_draft_bot_finishes_nothing_that_would_be_seen(hub, bot_of, sure, monkeypatch):
     """One that died while opening in mode auto, and was started again to send nothing."""
+    monkeypatch.setattr(pipeline, "SETTLING", timedelta(0))
     upload(hub.repos, GOOD, files_of(sure))
     with bot_of() as bot:
         poll(bot)
