@@ -9,11 +9,14 @@ from collections.abc import Callable, Hashable
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+import httpx
 from huggingface_hub import HfApi, set_client_factory
 from huggingface_hub.utils import httpx as hub_httpx  # type: ignore[attr-defined]
 from huggingface_hub.utils._http import default_client_factory
 
-from hubbot.hub.faults import translated
+from hubbot.errors import UnsafeRedirect
+from hubbot.hub.addresses import Watch, is_watched, origin, refusal
+from hubbot.hub.faults import shown, translated
 from hubbot.hub.patience import LONGEST_ASKED_WAIT_S, Patience
 from hubbot.hub.wire import Wire
 
@@ -78,6 +81,7 @@ class Hub:
         self.wire = Wire(self.endpoint, token=token, user_agent=f"hubbot/{VERSION}", timeout_s=timeout_s)
         self.http = self.wire.http
         self.cache = Cache(CACHED_BYTES)
+        _homes[origin(httpx.URL(self.endpoint))] = httpx.URL(self.endpoint)
         _limit_patience(timeout_s)
         self.api = HfApi(self.endpoint, token=token or False, library_name="hubbot", library_version=VERSION)
 
@@ -104,12 +108,34 @@ class Hub:
         self.close()
 
 
+_homes: dict[tuple[str, str, int | None], httpx.URL] = {}
+"""The endpoints of this process; a bot has one."""
+
+
+def _stay_near_home(request: Any) -> None:
+    """What `Wire` does itself: the client asks this before each request, those after a redirect among them.
+
+    Raises:
+        UnsafeRedirect: none of the endpoints may send us there.
+    """
+    url = httpx.URL(str(request.url))
+    if origin(url) in _homes:
+        return
+    # It goes along when the library follows a redirect by hand to what it takes for another host of the Hub.
+    request.headers.pop("Authorization", None)
+    reasons = [refusal(home, url, home=home) for home in _homes.values()]
+    if all(reasons):
+        raise UnsafeRedirect(f"{reasons[0]}: {shown(str(url))}")
+    if all(is_watched(url, home) for home in _homes.values()):
+        request.extensions = {**request.extensions, "trace": Watch(url.host)}
+
+
 _timeout_in_force_s: float | None = None
 _timeout_lock = threading.Lock()
 
 
 def _limit_patience(timeout_s: float) -> None:
-    """Give huggingface_hub's client, one for the whole process, the timeout that it does not have."""
+    """Give huggingface_hub's client, one for the whole process, the timeout and the care that it lacks."""
     global _timeout_in_force_s
     with _timeout_lock:
         if _timeout_in_force_s == timeout_s:
@@ -117,6 +143,8 @@ def _limit_patience(timeout_s: float) -> None:
 
         def factory() -> Any:
             client = default_client_factory()  # the library's own, for its event hooks
+            hooks = client.event_hooks
+            client.event_hooks = {**hooks, "request": [*hooks["request"], _stay_near_home]}
             client.timeout = hub_httpx.Timeout(timeout_s)
             return client
 
