@@ -202,7 +202,7 @@ def _pruned(raw: bytes) -> bytes:
             depth -= 1
             if depth == MAX_DEPTH:
                 done = found.end()
-    return bytes(kept + raw[done:])
+    return bytes(kept if depth > MAX_DEPTH else kept + raw[done:])  # what is never closed ends there
 
 
 def _put_back(response: httpx.Response) -> None:
