@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import UTC, datetime
 
-from hubbot.cli.console import plain
+from hubbot.cli.console import plain, spelled
 
 QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "apscheduler", "alembic", "asyncio", "filelock")
 """Libraries that tell more than an admin wants to read, signed addresses among it."""
@@ -22,7 +21,10 @@ def set_up(level: int, form: str = "plain") -> None:
 
 
 class _Plain(logging.Formatter):
-    """One line for people. Names of files come from the Hub and may hold line ends and escape sequences."""
+    """One line for people. Names of files come from the Hub and may hold line ends and escape sequences.
+
+    A traceback follows indented: the message at its end may be a stranger's, and must not pass for a line.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
@@ -30,7 +32,7 @@ class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         said = {"msg": plain(record.getMessage()), "args": ()}
         text = super().format(logging.makeLogRecord({**record.__dict__, **said}))
-        return "\n".join(plain(line) for line in text.split("\n"))
+        return "\n  ".join(plain(line) for line in text.split("\n"))
 
 
 class _Json(logging.Formatter):
@@ -45,4 +47,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False)
+        return spelled(said)
