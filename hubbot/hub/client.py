@@ -131,11 +131,14 @@ _homes: dict[tuple[str, str, int | None], httpx.URL] = {}
 def _stay_near_home(request: Any) -> None:
     """What `Wire` does itself: the client asks this before each request, those after a redirect among them.
 
+    The client is one for the whole process: what others ask through it is theirs.
+
     Raises:
         UnsafeRedirect: none of the endpoints may send us there.
     """
     url = httpx.URL(str(request.url))
-    if origin(url) in _homes:
+    ours = request.headers.get("User-Agent", "").startswith("hubbot/")
+    if not ours or origin(url) in _homes:
         return
     # It goes along when the library follows a redirect by hand to what it takes for another host of the Hub.
     request.headers.pop("Authorization", None)

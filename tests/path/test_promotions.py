@@ -16,6 +16,7 @@ from hubbot.errors import UsageError
 from hubbot.experts.router import shipped
 from hubbot.orders import obey
 from hubbot.rounds import poll, rerun
+from hubbot.store.choice import Choice
 
 TREE = "digits-zoo/vit-a"
 NAME = "digits-vit-a"
@@ -84,7 +85,7 @@ def test_a_running_bot_follows_and_a_rollback_costs_no_work(settings, versions, 
         assert f"{TREE} is read by {NAME} {newer}, before by {NAME} {older}" in told
         assert "0 readings of its own hold again, 4 are of others: `hubbot tree rerun" in told
         assert readings(bot, members) == first, "a promotion alone reads nothing"
-        assert rerun(bot, TREE) == 4
+        assert rerun(bot, bot.store.chosen(Choice(TREE))) == 4
         second = readings(bot, members)
         assert {reading.version for reading in second.values()} == {newer}
         assert recognised(second) < recognised(first)
@@ -97,7 +98,7 @@ def test_a_running_bot_follows_and_a_rollback_costs_no_work(settings, versions, 
 
         engine = bot.reader.engine
         engine.close()
-        assert rerun(bot, TREE) == 4
+        assert rerun(bot, bot.store.chosen(Choice(TREE))) == 4
         assert engine._pool is None, "no expert was asked"
         assert readings(bot, members) == first
         assert rows(bot.store) == written
@@ -114,7 +115,7 @@ def test_weights_that_changed_meanwhile_keep_their_new_reading(settings, version
         poll(bot)
         carried_out(bot, "expert promote", name=NAME, version=newer)
         hub.repos.commit(members[0], files_of(other))
-        rerun(bot, TREE)
+        rerun(bot, bot.store.chosen(Choice(TREE)))
         fresh = bot.store.reading(members[0])
         told = carried_out(bot, "expert rollback", tree=TREE, name=NAME, version=newer)
         assert "3 readings of its own hold again, 1 are of others" in told
