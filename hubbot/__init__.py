@@ -16,7 +16,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     scheduler | orders
     rounds | training | library
     batches
-    visits | growth
+    visits | growth | promotion
     pipeline
     engine | descent
     hub | store | search | card | policy | trees | experts | encoders | zoo | localhub

@@ -6,6 +6,7 @@ which door stands behind a setting. Torch is not imported: the engine's worker d
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,18 +14,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubbot.errors import StoreError, StoreMissing, UsageError
 from hubbot.records import ExpertInfo, Placement, Reading, Suggestion, Upload
 from hubbot.settings import Settings, load, split_list
 
 if TYPE_CHECKING:
+    from hubbot.experts.router import Router
     from hubbot.hub.client import Hub
     from hubbot.library import Library
     from hubbot.pipeline import Bot, Event, Reader
     from hubbot.store.kin import KnownBy
+    from hubbot.store.promotions import Promotion
     from hubbot.store.store import Store
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,40 +93,63 @@ def _further_experts(settings: Settings) -> Iterator[Path]:
             yield snapshot(hub, place, (CONFIG, WEIGHTS, TRAINED_ON), settings.home_path / "experts")
 
 
+def router(settings: Settings, promoted: Sequence[Promotion] | None = None) -> Router:
+    """The experts at hand, and which of them reads which tree.
+
+    Args:
+        promoted: what admins chose; by default as the database in force has it, if there is one.
+    """
+    from hubbot.experts.router import Router
+
+    if promoted is None:
+        promoted = _remembered(settings, lambda store: store.promotions())
+    found = Router(experts(settings), ((top.expert, top.version) for top in promoted))
+    at_hand = {(info.name, info.version) for info in found.experts}
+    for top in promoted:
+        if (top.expert, top.version) not in at_hand:
+            log.warning("%s %s, promoted for %s, is not at hand", top.expert, top.version, top.tree)
+    return found
+
+
 @contextmanager
-def open_reader(settings: Settings, added: Sequence[KnownBy] | None = None) -> Iterator[Reader]:
+def open_reader(
+    settings: Settings,
+    added: Sequence[KnownBy] | None = None,
+    promoted: Sequence[Promotion] | None = None,
+) -> Iterator[Reader]:
     """Everything that reading a model takes, and nothing that writes; closed again afterwards.
 
     Args:
         added: the roots that admins added; by default those of the database in force, if there is one.
+        promoted: the experts that admins chose, likewise.
     """
     from hubbot.engine import Engine
     from hubbot.experts.artifact import fingerprint
-    from hubbot.experts.router import Router
     from hubbot.growth import planted
     from hubbot.pipeline import Reader
     from hubbot.trees.fingerprint import Fingerprint
     from hubbot.trees.forest import Forest, KnownRoot
 
-    infos = experts(settings)
+    minds = router(settings, promoted)
+    infos = minds.experts
     rows = {info.folder: fingerprint(Path(info.folder)) for info in infos}
     forest = Forest([
         KnownRoot(info.tree, info.roots[1:], Fingerprint(rows[info.folder]) if rows[info.folder] else None)
         for info in infos
     ])  # fmt: skip
-    for known in _added(settings) if added is None else added:
+    for known in _remembered(settings, lambda store: store.roots()) if added is None else added:
         forest.plant(planted(known))
     with (
         open_hub(settings) as hub,
         Engine(settings.device, longest_batch_s=settings.batch_timeout_s) as engine,
     ):
-        yield Reader(hub=hub, forest=forest, router=Router(infos), engine=engine)
+        yield Reader(hub=hub, forest=forest, router=minds, engine=engine)
 
 
-def _added(settings: Settings) -> Sequence[KnownBy]:
+def _remembered(settings: Settings, ask: Callable[[Store], Sequence[T]]) -> Sequence[T]:
     try:
         with open_store(settings, read_only=True) as store:
-            return store.roots()
+            return ask(store)
     except StoreError:  # none yet, or of an older hubbot: what is asked here needs none
         return ()
 
@@ -148,7 +177,7 @@ def open_bot(
     with (
         open_store(settings) as store,
         store.lock("hubbot"),
-        open_reader(settings, store.roots()) as reader,
+        open_reader(settings, store.roots(), store.promotions()) as reader,
     ):
         for info in reader.router.experts:
             store.save_expert(info, text_head(Path(info.folder)))
@@ -217,7 +246,8 @@ def serve(
 
         def live() -> Live:
             lost = bot.reader.engine.lost
-            return Live(started, settings.mode, schedule.states(), dict(events or {}), lost)
+            told = dict(events or {})
+            return Live(started, settings.mode, schedule.states(), told, lost, bot.hub.rates())
 
         house = House(
             store=bot.store,

@@ -1,8 +1,9 @@
 """Where the heavy steps run: on this machine, in one worker process per device.
 
-The bot's own process polls, fetches and records, and never imports torch. `probe` crosses over to a
-spawned worker (a forked one cannot use CUDA), which loads an expert once and keeps it. Batches are
-asked for with `submit`, so that fetching the next one overlaps computing this one.
+The bot's own process polls, fetches and records, and never imports torch. `probe` crosses over to a worker,
+which loads an expert once and keeps it. Workers are forked from a server that has imported torch and touched
+no device (forked from one that has, they could not use CUDA), so that a lost one is replaced in no time.
+Batches are asked for with `submit`, so that fetching the next one overlaps computing this one.
 """
 
 from __future__ import annotations
@@ -128,7 +129,9 @@ class Engine:
         """
         try:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, get_context("spawn"), _start, (self.device,))
+                context = get_context("forkserver")
+                context.set_forkserver_preload(["hubbot.experts.expert"])
+                self._pool = ProcessPoolExecutor(1, context, _start, (self.device,))
                 self._pid = self._pool.submit(os.getpid).result(START_S)
                 self._pool.submit(_where).result(START_S)
             return self._pool.submit(task, *args, **kwargs).result(self.longest_batch_s)
@@ -148,7 +151,7 @@ class Engine:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
         if pool is not None:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
         self._pid = 0
         return BatchFailed(why)
 

@@ -15,6 +15,7 @@ from hubbot.batches import process
 from hubbot.errors import HubbotError, UsageError
 from hubbot.hub import uploads
 from hubbot.pipeline import Bot, open_pull_request, settle
+from hubbot.promotion import promote, roll_back
 from hubbot.records import Suggestion, SuggestionState
 from hubbot.rounds import add_root, rerun
 from hubbot.store.choice import Choice
@@ -33,6 +34,13 @@ class Order:
 def _rerun_tree(bot: Bot, order: Order) -> str:
     """Goes on where a bot was stopped in the middle: after the last repo that it had written down."""
     choice, before = Choice.of(order.args), order.progress
+    expert = bot.reader.router.for_tree(choice.root)
+    if choice.expert and not (expert and expert.version.startswith(choice.expert)):
+        answers = f"{expert.name} {expert.version}" if expert else "no expert"
+        raise UsageError(
+            f"{choice.root} is read by {answers}, not by {choice.expert}",
+            hint="`hubbot expert promote` it first",
+        )
     left = choice.limit - before.get("done", 0) if choice.limit else None
     repos = [repo for repo in bot.store.chosen(choice) if repo > before.get("last", "")][:left]
     ended = rerun(bot, repos, before.get("done", 0), order.advance)
@@ -70,6 +78,14 @@ def _open_card(bot: Bot, order: Order) -> str:
     return f"opened {done.pull_request}" if opened else f"not opened: {done.reason}"
 
 
+def _promote_expert(bot: Bot, order: Order) -> str:
+    return promote(bot, order.args["name"], order.args["version"])
+
+
+def _roll_expert_back(bot: Bot, order: Order) -> str:
+    return roll_back(bot, order.args["tree"], order.args["name"], order.args["version"])
+
+
 class Unfinished(Exception):
     """The bot is stopping in the middle of an order, which stays the next one."""
 
@@ -83,6 +99,8 @@ VERBS: Mapping[str, Callable[[Bot, Order], str]] = {
     "upload retry": _retry_upload,
     "card approve": _approve_card,
     "card open": _open_card,
+    "expert promote": _promote_expert,
+    "expert rollback": _roll_expert_back,
 }
 
 

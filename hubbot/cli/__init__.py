@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from hubbot import __version__
-from hubbot.cli import bot, card, demo, expert, localhub, model, search, tell, tree, upload, zoo
+from hubbot.cli import audit, bot, card, demo, expert, localhub, model, search, tell, tree, upload, zoo
 from hubbot.cli.console import Given, complain
 from hubbot.cli.logs import set_up
 from hubbot.errors import HubbotError
@@ -35,6 +35,7 @@ app.command("run")(bot.run)
 app.command("poll")(bot.poll)
 app.command("status")(bot.status)
 app.command("doctor")(bot.doctor)
+app.command("audit")(audit.audit)
 app.add_typer(model.app, name="model")
 app.add_typer(upload.app, name="upload")
 app.add_typer(tree.app, name="tree")

@@ -92,6 +92,11 @@ def _show_live(live: Mapping[str, Any]) -> None:
         f"  pace      {events.get('noticed', 0) / hours:.0f} uploads an hour in the last {hours:.1f} h, "
         f"{live['workers_lost']} workers lost"
     )
+    for rate in live["rates"]:
+        left = "not told" if rate["remaining"] is None else f"{rate['remaining']} left"
+        renewed = f", renewed in {rate['reset_in_s']:.0f} s" if rate["reset_in_s"] else ""
+        asked = f"{rate['requests']} requests, {rate['refused']} put off, {rate['waited_s']:.0f} s waited"
+        say(f"  {rate['kind']:<9} {left}{renewed}; {asked}")
     say()
     rows = [
         (

@@ -1,4 +1,4 @@
-"""`hubbot expert list|show|train|recipes|evaluate|push|pull`: the minds that read trees."""
+"""`hubbot expert list|show|promote|rollback|train|recipes|evaluate|push|pull`: the minds that read trees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubbot import app as wiring
-from hubbot.cli.console import AsJson, emit, say, settings_of, size, table
+from hubbot.cli.console import AsJson, emit, jsonable, say, settings_of, size, table
+from hubbot.cli.who import admin
 from hubbot.errors import UsageError
 from hubbot.records import ExpertInfo
 
@@ -25,13 +26,21 @@ app = typer.Typer(help="Experts: one probe model a tree.", no_args_is_help=True)
 
 @app.command("list")
 def list_(context: typer.Context, json: AsJson = False) -> None:
-    """The experts at hand."""
-    infos = wiring.experts(settings_of(context))
+    """The experts at hand; those that answer for their tree are marked."""
+    router = wiring.router(settings_of(context))
+    listed = [(info, router.for_tree(info.tree) is info) for info in router.experts]
     if json:
-        emit(infos)
+        emit([{**jsonable(info), "answers": answers} for info, answers in listed])
         return
-    rows = [(i.name, i.version, i.tree, len(i.labels), f"{i.scores.get('accuracy', 0):.3f}") for i in infos]
-    table(["expert", "version", "tree", ">labels", ">accuracy"], rows, empty="no experts")
+    rows = [
+        ("*" if answers else "", i.name, i.version, i.tree, len(i.labels), _accuracy(i))
+        for i, answers in listed
+    ]
+    table(["", "expert", "version", "tree", ">labels", ">accuracy"], rows, empty="no experts")
+
+
+def _accuracy(info: ExpertInfo) -> str:
+    return f"{info.scores.get('accuracy', 0):.3f}"
 
 
 @app.command()
@@ -60,6 +69,40 @@ def show(
     if info.baselines:
         say(f"  baselines {', '.join(f'{name} {value:.3f}' for name, value in info.baselines.items())}")
     say(f"  folder    {info.folder}")
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="An expert at hand.")],
+    version: Annotated[str, typer.Argument(help="Its version, or how that begins.")],
+    json: AsJson = False,
+) -> None:
+    """Have this version answer for its tree; `tree rerun` then reads again what it has not read."""
+    _ordered(context, "expert promote", {"name": name, "version": version}, json)
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    which: Annotated[str, typer.Argument(metavar="TREE_OR_NAME", help="The tree, or its present expert.")],
+    json: AsJson = False,
+) -> None:
+    """Take the last promotion back: the version before it answers, and what it had read holds again."""
+    with wiring.open_store(settings_of(context), read_only=True) as store:
+        tops = store.promotions()
+    found = [top for top in tops if which in (top.tree, top.expert)]
+    if len(found) != 1:
+        known = ", ".join(f"{top.expert} for {top.tree}" for top in tops) or "none"
+        why = "is promoted for several trees" if found else "has no promotion to take back"
+        raise UsageError(f"{which!r} {why}", hint=f"promoted are {known}")
+    args = {"tree": found[0].tree, "name": found[0].expert, "version": found[0].version}
+    _ordered(context, "expert rollback", args, json)
+
+
+def _ordered(context: typer.Context, verb: str, args: dict[str, str], json: bool) -> None:
+    outcome = wiring.order(settings_of(context), verb, args, admin())
+    emit({"outcome": outcome}) if json else say(outcome)
 
 
 @app.command()
@@ -251,10 +294,13 @@ def pull(
 
 def _find(context: typer.Context, name: str) -> ExpertInfo:
     settings = settings_of(context, experts=name if Path(name).is_dir() else None)
-    known = wiring.experts(settings)
+    router = wiring.router(settings)
+    known = router.experts
     for info in known:
-        if name == info.name or Path(name).resolve() == Path(info.folder).resolve():
+        if Path(name).resolve() == Path(info.folder).resolve():
             return info
+    if named := [info for info in known if info.name == name]:
+        return next((info for info in named if router.for_tree(info.tree) is info), named[-1])
     raise UsageError(
         f"there is no expert {name!r}", hint=f"known are {', '.join(i.name for i in known) or 'none'}"
     )

@@ -109,13 +109,19 @@ def rerun(
         str | None,
         typer.Option(metavar="<str>", help="failed: where a fault stood in the way; abstained: no answer."),
     ] = None,
+    expert: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<version>", help="Only what this version of its expert, which must answer, has not read."
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="<int>", help="So many at most.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which, and do nothing.")] = False,
     json: AsJson = False,
 ) -> None:
     """Lead all recorded models of a tree down the path again, for instance after a new expert."""
     settings = settings_of(context)
-    args = {"root": root, "since": since, "only": only, "limit": limit}
+    args = {"root": root, "since": since, "only": only, "expert": expert, "limit": limit}
     if dry_run:
         repos = wiring.chosen(settings, args)
         if json:

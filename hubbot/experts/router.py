@@ -17,11 +17,22 @@ def shipped() -> tuple[Path, ...]:
 
 
 class Router:
-    """Finds the expert of a tree. Of several for one tree the last one given reads it."""
+    """Finds the expert of a tree: of several the one that was chosen, else the last one given.
 
-    def __init__(self, experts: Iterable[ExpertInfo]) -> None:
+    Args:
+        experts: those at hand; a tree may have several, and an expert several versions.
+        chosen: names and versions. May be changed while other threads ask.
+    """
+
+    def __init__(self, experts: Iterable[ExpertInfo], chosen: Iterable[tuple[str, str]] = ()) -> None:
         self.experts = tuple(experts)
-        self._by_root = {root: info for info in self.experts for root in info.roots}
+        self.choose(chosen)
+
+    def choose(self, chosen: Iterable[tuple[str, str]]) -> None:
+        """Have these read their trees; one that is not at hand leaves its tree as if nothing were chosen."""
+        at_hand = {(info.name, info.version): info for info in self.experts}
+        last = [at_hand[which] for which in chosen if which in at_hand]
+        self._by_root = {root: info for info in (*self.experts, *last) for root in info.roots}
 
     def for_tree(self, root: str) -> ExpertInfo | None:
         return self._by_root.get(root)

@@ -13,8 +13,9 @@ from huggingface_hub import HfApi, set_client_factory
 from huggingface_hub.utils import httpx as hub_httpx  # type: ignore[attr-defined]
 from huggingface_hub.utils._http import default_client_factory
 
-from hubbot.hub.faults import translated
+from hubbot.hub.faults import from_response, is_refusal_for_now, translated
 from hubbot.hub.patience import LONGEST_ASKED_WAIT_S, Patience
+from hubbot.hub.rates import Clock, Rate, Rates
 from hubbot.hub.wire import Wire
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Hub:
         retries: further tries of a read after a passing fault; a write is never tried again.
         max_header_bytes: a longer safetensors header is refused.
         max_tensor_bytes: a larger tensor is refused, as stored.
-        sleep: how to wait between tries.
+        sleep: how to wait between tries, and for one's turn where the Hub's limits are near.
         longest_wait_s: what the Hub may ask us to wait before that is an error.
     """
 
@@ -74,11 +75,20 @@ class Hub:
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.max_header_bytes, self.max_tensor_bytes = max_header_bytes, max_tensor_bytes
-        self.patience = Patience(retries, sleep, longest_wait_s)
-        self.wire = Wire(self.endpoint, token=token, user_agent=f"hubbot/{VERSION}", timeout_s=timeout_s)
+        clock = Clock(sleep)
+        self.patience = Patience(retries, clock.sleep, longest_wait_s)
+        self._rates = Rates(self.endpoint, clock, longest_wait_s)
+        self.wire = Wire(
+            self.endpoint,
+            token=token,
+            user_agent=f"hubbot/{VERSION}",
+            timeout_s=timeout_s,
+            rates=self._rates,
+        )
         self.http = self.wire.http
         self.cache = Cache(CACHED_BYTES)
-        _limit_patience(timeout_s)
+        _steer_client(timeout_s)
+        _open.append(self._rates)
         self.api = HfApi(self.endpoint, token=token or False, library_name="hubbot", library_version=VERSION)
 
     def reading(self, call: Callable[[], T], *, repo: str | None = None) -> T:
@@ -94,8 +104,14 @@ class Hub:
         """A JSON answer and the next page's address, see `Wire.json`; tried again after a passing fault."""
         return self.patience.with_reads(lambda: self.wire.json(path, repo=repo, **asked))
 
+    def rates(self) -> tuple[Rate, ...]:
+        """How the budgets stand that the Hub gives us, kind by kind; for whoever shows them."""
+        return self._rates.told()
+
     def close(self) -> None:
         self.http.close()
+        if self._rates in _open:
+            _open.remove(self._rates)
 
     def __enter__(self) -> Hub:
         return self
@@ -106,10 +122,15 @@ class Hub:
 
 _timeout_in_force_s: float | None = None
 _timeout_lock = threading.Lock()
+_open: list[Rates] = []
+"""Of the Hubs that are open. The library's client is one for them all, and knows a Hub by its address."""
 
 
-def _limit_patience(timeout_s: float) -> None:
-    """Give huggingface_hub's client, one for the whole process, the timeout that it does not have."""
+def _steer_client(timeout_s: float) -> None:
+    """Give huggingface_hub's client, one for the whole process, the manners that it does not have.
+
+    These are a timeout, our budgets, and no retries of its own: it would sleep for minutes in our thread.
+    """
     global _timeout_in_force_s
     with _timeout_lock:
         if _timeout_in_force_s == timeout_s:
@@ -118,7 +139,29 @@ def _limit_patience(timeout_s: float) -> None:
         def factory() -> Any:
             client = default_client_factory()  # the library's own, for its event hooks
             client.timeout = hub_httpx.Timeout(timeout_s)
+            hooks = client.event_hooks
+            client.event_hooks = {
+                "request": [*hooks["request"], _before],
+                "response": [*hooks["response"], _after],
+            }
             return client
 
         set_client_factory(factory)
         _timeout_in_force_s = timeout_s
+
+
+def _before(request: Any) -> None:
+    if rates := _rates_of(request):
+        rates.before(request)
+
+
+def _after(response: Any) -> None:
+    if rates := _rates_of(response.request):
+        rates.after(response)
+        if is_refusal_for_now(response):
+            raise from_response(response)
+
+
+def _rates_of(request: Any) -> Rates | None:
+    """Of the Hub at that address; of several, the one that was opened last."""
+    return next((rates for rates in reversed(_open[:]) if rates.covers(request.url)), None)

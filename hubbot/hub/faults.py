@@ -63,7 +63,9 @@ def translated(*, repo: str | None = None, file: str | None = None) -> Iterator[
     """
     try:
         yield
-    except HubbotError:
+    except HubbotError as error:
+        if error.repo is None:  # whoever waits in line for the Hub does not know for what
+            error.repo, error.file = repo, file
         raise
     except HfHubHTTPError as error:
         raise from_response(error.response, repo=repo, file=file) from error
@@ -82,7 +84,7 @@ def from_response(response: Response, *, repo: str | None = None, file: str | No
     status, headers = response.status_code, response.headers
     code, said = headers.get("X-Error-Code", ""), shown(headers.get("X-Error-Message", ""))
     told = f"{status} {said}".strip()
-    if status == 429 or (status == 503 and "Retry-After" in headers):
+    if is_refusal_for_now(response):
         return RateLimited(f"come back later: {told}", repo=repo, file=file, retry_after_s=wait_s(headers))
     if status == 408 or status >= 500:
         return HubUnavailable(f"the Hub fails: {told}", repo=repo, file=file)
@@ -100,6 +102,11 @@ def from_response(response: Response, *, repo: str | None = None, file: str | No
     if status == 416:
         return TruncatedFile("the file is shorter than the Hub lists", repo=repo, file=file)
     return HubError(f"the Hub refuses: {told}", repo=repo, file=file)
+
+
+def is_refusal_for_now(response: Response) -> bool:
+    """Whether an answer only says to come back later."""
+    return response.status_code == 429 or (response.status_code == 503 and "Retry-After" in response.headers)
 
 
 def wait_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

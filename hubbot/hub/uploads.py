@@ -37,8 +37,9 @@ FIELDS = (
     "siblings",
     "tags",
 )
-PAGE = 100
-"""Entries per page; with cards and file names that is about a megabyte."""
+PAGE, MOST_PER_PAGE = 100, 1000
+"""Entries of the first page, with cards and file names about a megabyte, which is all that most polls need;
+who has more to read asks for more at a time."""
 MOST_STALE = 10
 """A page that was there before may come again, and others behind it; many in a row may go on for ever."""
 MAX_DEPTH = 32
@@ -140,13 +141,14 @@ def _listed(hub: Hub, size: int, **among: str) -> Iterator[Upload]:
 
 def _pages(hub: Hub, size: int, among: Mapping[str, str]) -> Iterator[list[Any]]:
     address: str | None = "/api/models"
+    most = MOST_PER_PAGE
     asked: dict[str, Any] = {"sort": "lastModified", "limit": size, "expand": FIELDS, **among}
     while address is not None:
         try:
             page, following = hub.json(address, params=asked)
         except AnswerTooLarge as error:
             if size > 1:  # a few repos of very many files must not hide all others
-                size = max(1, size // 4)
+                size = most = max(1, size // 4)
                 asked = {**asked, "limit": size}
                 continue
             log.warning("skipped an entry of the listing: %s", error)
@@ -155,7 +157,8 @@ def _pages(hub: Hub, size: int, among: Mapping[str, str]) -> Iterator[list[Any]]
             raise HubUnavailable("the listing is no list")
         if page is not None:
             yield page
-        address, asked = following, ({"limit": size} if size < PAGE else {})
+            size = min(4 * size, most)
+        address, asked = following, {"limit": size}
 
 
 def _name(entry: Any) -> str:
@@ -244,4 +247,4 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

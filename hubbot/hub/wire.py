@@ -20,6 +20,7 @@ import httpx
 
 from hubbot.errors import HubUnavailable, UnsafeRedirect
 from hubbot.hub.faults import AnswerTooLarge, from_response, shown, translated
+from hubbot.hub.rates import Rates
 
 MAX_REDIRECTS = 5
 MAX_REDIRECT_BYTES = 10_000
@@ -43,9 +44,10 @@ class Wire:
         token: sent to that address alone; may be empty.
         user_agent: who we are.
         timeout_s: patience with connecting, with each piece of an answer and for a place in the pool.
+        rates: how often the endpoint may be asked.
     """
 
-    def __init__(self, endpoint: str, *, token: str, user_agent: str, timeout_s: float) -> None:
+    def __init__(self, endpoint: str, *, token: str, user_agent: str, timeout_s: float, rates: Rates) -> None:
         self.endpoint, self.timeout_s = endpoint.rstrip("/"), timeout_s
         self._home = httpx.URL(self.endpoint)
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
@@ -54,6 +56,7 @@ class Wire:
             headers={"User-Agent": user_agent, "Accept-Encoding": "gzip"},
             timeout=httpx.Timeout(timeout_s),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+            event_hooks={"request": [rates.before], "response": [rates.after]},
         )
 
     @contextmanager

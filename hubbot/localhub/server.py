@@ -27,6 +27,7 @@ from hubbot.localhub.derive import Deriver
 from hubbot.localhub.faults import Faults
 from hubbot.localhub.faulty import FaultyApp
 from hubbot.localhub.info import Describer
+from hubbot.localhub.limits import LimitedApp, Limits
 from hubbot.localhub.refused import Refused
 from hubbot.localhub.repos import Repos
 from hubbot.localhub.signing import Signer
@@ -57,6 +58,7 @@ class Server:
         port: 0 for any free one; the same for `cdn_port`, which serves large files as another host.
         tokens: token to user; see `Access`.
         faults: what goes wrong; may be changed while the server runs.
+        limits: kind of request to how many of them in how many seconds; see `Limits`. None, unless given.
         url_lifetime_s: how long a signed CDN address is good.
         admin: whether `POST|DELETE /admin/faults` switches faults over the wire. Off unless asked for.
 
@@ -74,6 +76,7 @@ class Server:
         cdn_port: int = 0,
         tokens: Mapping[str, str] | None = None,
         faults: Faults | None = None,
+        limits: Mapping[str, tuple[int, float]] | None = None,
         url_lifetime_s: float = 3600.0,
         admin: bool = False,
     ) -> None:
@@ -82,6 +85,7 @@ class Server:
         self.talks = Talks(self.repos)
         self.access = Access(self.repos.folder, tokens)
         self.faults = faults or Faults()
+        self.limits = Limits(limits or {})
         self.log: deque[Exchange] = deque(maxlen=_REMEMBERED)
         self._host, self._port, self._cdn_port = host, port, cdn_port
         self._signer, self._admin = Signer(url_lifetime_s), admin
@@ -135,7 +139,8 @@ class Server:
         app = Starlette(routes=routes, exception_handlers={Refused: wire.refuse})
         app.router.redirect_slashes = False
         app.state.parts = parts
-        return _Recorded(FaultyApp(app, self.faults), self.log, port)
+        counted = LimitedApp(app, self.limits) if port == self._port else app
+        return _Recorded(FaultyApp(counted, self.faults), self.log, port)
 
     def _run(self, sockets: list[socket.socket]) -> None:
         async def both() -> None:

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from hubbot.service.state import Live
 
 if TYPE_CHECKING:
+    from hubbot.hub.rates import Rate
     from hubbot.store.counts import Status
 
 
@@ -57,6 +58,17 @@ def _of_process(live: Live) -> Iterator[Metric]:
     yield _gauge("hubbot_job_took_seconds", "How long the last run took.", "job", took)
     ended = {i: _seconds(job.ended_well_at) for i, job in jobs.items()}
     yield _gauge("hubbot_job_ended_well_seconds", "When a run last ended well.", "job", ended)
+    yield from _of_rates({rate.kind: rate for rate in live.rates})
+
+
+def _of_rates(rates: Mapping[str, Rate]) -> Iterator[Metric]:
+    asked, refused = ({k: r.requests for k, r in rates.items()}, {k: r.refused for k, r in rates.items()})
+    yield _counter("hubbot_hub_requests", "Requests to the Hub.", "kind", asked)
+    yield _counter("hubbot_hub_refused", "Requests that the Hub put off.", "kind", refused)
+    waited = {kind: rate.waited_s for kind, rate in rates.items()}
+    yield _counter("hubbot_hub_waited_seconds", "What threads waited for their turn.", "kind", waited)
+    left = {kind: rate.remaining for kind, rate in rates.items() if rate.remaining is not None}
+    yield _gauge("hubbot_hub_remaining", "Requests left in the Hub's window.", "kind", left)
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

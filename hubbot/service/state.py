@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from hubbot.scheduler import JobState
+
+if TYPE_CHECKING:
+    from hubbot.hub.rates import Rate
 
 LATE = 10
 """A job is late when it has not ended well for so many of its intervals,"""
@@ -22,6 +26,7 @@ class Live:
         jobs: what each did last, and when it runs again.
         events: how many uploads were noticed, placed, read ... since it started.
         workers_lost: workers that died or hung over a batch.
+        rates: how the Hub's limits stand, kind by kind.
     """
 
     started_at: datetime
@@ -29,6 +34,7 @@ class Live:
     jobs: Sequence[JobState]
     events: Mapping[str, int]
     workers_lost: int
+    rates: Sequence[Rate] = ()
 
     def ailing(self, now: datetime | None = None) -> list[str]:
         """What is wrong, a sentence each; nothing of a bot in good health."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hubbot.errors import EngineError, HubbotError, HubUnavailable, RateLimited, StoreError, UsageError
@@ -27,12 +27,14 @@ class Choice:
         since: an ISO date; those modified on it or later.
         only: `failed` for those that a fault kept from being read, `abstained` for those that were looked
             at and got no answer.
+        expert: the beginning of a version of its expert; those that this one has not read.
         limit: so many at most, in the order of their names.
     """
 
     root: str
     since: str | None = None
     only: str | None = None
+    expert: str | None = None
     limit: int | None = None
 
     @classmethod
@@ -78,9 +80,13 @@ def chosen(session: Session, choice: Choice) -> list[str]:
     )
     if choice.moment:
         query = query.where(UploadRow.modified_at >= choice.moment)
-    if choice.only:
+    if choice.only or choice.expert:
         latest = (ReadingRow.repo == PlacementRow.repo) & ReadingRow.latest
+        query = query.outerjoin(ReadingRow, latest)
+    if choice.only:
         code = ReadingRow.abstention_code
-        fits = code.in_(FAILED) if choice.only == "failed" else code.not_in(FAILED)
-        query = query.join(ReadingRow, latest).where(fits)
+        query = query.where(code.in_(FAILED) if choice.only == "failed" else code.not_in(FAILED))
+    if choice.expert:
+        version = func.coalesce(ReadingRow.version, "")
+        query = query.where(~version.startswith(choice.expert, autoescape=True))
     return list(session.scalars(query))

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from hubbot.records import Evidence, ExpertInfo, How, Kind, Label, Placement, Source, TextHead, Wanted
 from hubbot.store import heads
-from hubbot.store.tables import ExpertRow, PlacementRow, ReadingRow, TreeRow
+from hubbot.store.tables import ExpertRow, PlacementRow, PromotionRow, ReadingRow, TreeRow
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A model tree in numbers; `expert` is the one that was saved last, if any was."""
+    """A model tree in numbers; `expert` is the one that was promoted or saved last, if any was."""
 
     root: str
     aliases: tuple[str, ...]
@@ -74,7 +74,8 @@ def trees(session: Session) -> list[Tree]:
     latest = select(ReadingRow.tree, func.count(), func.sum(abstained)).where(ReadingRow.latest)
     said = {row[0]: (row[1], row[2]) for row in session.execute(latest.group_by(ReadingRow.tree))}
     by_age = select(ExpertRow.tree, ExpertRow.name).order_by(ExpertRow.saved_at)
-    readers = _tally(session, by_age)
+    promoted = select(PromotionRow.tree, PromotionRow.expert).order_by(PromotionRow.id)
+    readers = _tally(session, by_age) | _tally(session, promoted)
     rows = []
     for row in session.scalars(select(TreeRow)):
         total, abstentions = said.get(row.root, (0, 0))

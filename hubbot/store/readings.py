@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 import numpy as np
-from sqlalchemy import Select, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from hubbot.errors import StoreError
 from hubbot.records import Abstention, Prediction, Reading
@@ -66,6 +66,29 @@ def _outdated(known: ReadingRow, reading: Reading) -> bool:
     said = (reading.tree, *((reading.abstention.code, reading.abstention.text) if reading.abstention else ()))
     kept = (known.tree, known.abstention_code, known.abstention_text)
     return known.abstention_code is not None and said != kept
+
+
+def hold_again(session: Session, roots: Collection[str], expert: str, version: str) -> int:
+    """What this version said holds again wherever another one has read the same weights since; how often."""
+    now, own = aliased(ReadingRow), aliased(ReadingRow)
+    same = or_(own.contents == now.contents, own.commit == now.commit)
+    pairs = session.execute(
+        select(now.id, func.max(own.id))
+        .join(own, and_(own.repo == now.repo, same, own.expert == expert, own.version == version))
+        .where(now.latest, now.tree.in_(roots), now.expert != "", own.id != now.id)
+        .group_by(now.id)
+    ).all()
+    for column, holds in ((0, False), (1, True)):  # a repo has one that holds, never two
+        if pairs:
+            session.execute(update(ReadingRow), [{"id": pair[column], "latest": holds} for pair in pairs])
+    return len(pairs)
+
+
+def read_by_others(session: Session, roots: Collection[str], expert: str, version: str) -> int:
+    """In how many repos of a tree the word of another expert, or another version, holds."""
+    by_it = and_(ReadingRow.expert == expert, ReadingRow.version == version)
+    query = select(func.count()).where(ReadingRow.latest, ReadingRow.tree.in_(roots), ~by_it)
+    return session.scalar(query.where(ReadingRow.expert != "")) or 0
 
 
 def latest(session: Session, repo: str) -> Reading | None:

@@ -38,6 +38,7 @@ from hubbot.store import (
     forest,
     kin,
     lock,
+    promotions,
     readings,
     schema,
     suggestions,
@@ -48,6 +49,7 @@ from hubbot.store.commands import Command
 from hubbot.store.counts import Outcomes, Status
 from hubbot.store.forest import Tree
 from hubbot.store.kin import Entry, Family, KnownBy
+from hubbot.store.promotions import Promotion
 
 if TYPE_CHECKING:
     from hubbot.records import Floats
@@ -273,6 +275,18 @@ class Store:
     def experts(self) -> list[ExpertInfo]:
         return self._read(forest.experts)
 
+    def promote(self, tree: str, expert: str, version: str) -> None:
+        """Have this version answer for the tree."""
+        self._write(promotions.promote, tree, expert, version)
+
+    def take_back(self, tree: str, expert: str, version: str) -> bool:
+        """The one before it answers again; False where it is not the one that was promoted last."""
+        return self._write(promotions.take_back, tree, expert, version)
+
+    def promotions(self) -> list[Promotion]:
+        """Those that hold, one for each tree that has any; the one promoted last comes last."""
+        return self._read(promotions.present)
+
     # --- readings ---
 
     def has_reading(self, repo: str, expert: str, version: str, content_ids: Collection[str]) -> bool:
@@ -292,6 +306,14 @@ class Store:
         while page := self._read(readings.page, tree, after, PAGE):
             yield from page
             after = page[-1].repo
+
+    def hold_again(self, roots: Collection[str], expert: str, version: str) -> int:
+        """What this version said of weights that others have read since holds again; of how many repos."""
+        return self._write(readings.hold_again, roots, expert, version)
+
+    def read_by_others(self, roots: Collection[str], expert: str, version: str) -> int:
+        """In how many repos of the tree the word of another expert, or another version, holds."""
+        return self._read(readings.read_by_others, roots, expert, version)
 
     # --- suggestions ---
 

@@ -177,6 +177,18 @@ class ExpertRow(Base):
     text_head: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
 
 
+class PromotionRow(Base):
+    """A version of an expert that an admin chose for a tree; the newest of a tree's holds."""
+
+    __tablename__ = "promotions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tree: Mapped[str] = mapped_column(ForeignKey("trees.root"), index=True)
+    expert: Mapped[str]
+    version: Mapped[str]
+    promoted_at: Mapped[datetime]
+
+
 class ReadingRow(Base):
     """What an expert said of some weights. `contents` is the hash of `content_ids`, sorted."""
 

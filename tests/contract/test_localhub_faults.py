@@ -204,3 +204,24 @@ def test_faults_over_the_wire_only_when_asked_for(server: Server, tmp_path: Path
 def test_an_unknown_fault_is_refused() -> None:
     with pytest.raises(Refused, match="No such fault"):
         Faults().add("fire")  # type: ignore[arg-type]
+
+
+def test_limits_are_counted_by_kind_and_asker_in_windows(tmp_path: Path) -> None:
+    def ask(path: str, **headers: str) -> tuple[int, str | None, int | None]:
+        answer = httpx.get(server.endpoint + path, headers=headers)
+        limit = parse_ratelimit_headers(answer.headers)
+        told = limit and (limit.resource_type, limit.remaining, limit.limit, limit.window_seconds)
+        if answer.status_code == 429:
+            assert limit is not None
+            assert answer.headers["Retry-After"] == str(limit.reset_in_seconds)
+        return answer.status_code, *(told[:2] if told else (None, None))
+
+    with Server(tmp_path / "hub", limits={"api": (2, 2), "resolvers": (1, 60)}) as server:
+        assert [ask("/api/models") for _ in range(3)] == [(200, "api", 1), (200, "api", 0), (429, "api", 0)]
+        assert ask("/api/models", Authorization="Bearer hf_alice") == (200, "api", 1)
+        assert ask("/no/such/resolve/main/f") == (401, "resolvers", 0)
+        assert ask("/api/resolve-cache/models/no/such/abc/f") == (429, "resolvers", 0)
+        assert ask("/nothing")[1:] == (None, None)
+        assert httpx.get(f"{server.cdn_endpoint}/x").headers.get("RateLimit") is None
+        time.sleep(2.1)
+        assert ask("/api/models") == (200, "api", 1)

@@ -22,6 +22,7 @@ NOW = datetime.now(UTC)
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_page_that_comes_again_does_not_end_the_listing(hub, monkeypatch, times):
     monkeypatch.setattr(uploads, "PAGE", 2)
+    monkeypatch.setattr(uploads, "MOST_PER_PAGE", 2)
     names = {f"owner/model{number}" for number in range(7)}
     for name in names:
         hub.repos.create(name)

@@ -168,6 +168,12 @@ def test_a_rerun_chooses_by_date_by_outcome_and_by_number(hub, bot_of, tmp_path,
         rounds.poll(bot)
     assert chosen(settings, {"root": root, "only": "failed"}) == ["owner/model2"]
     assert chosen(settings, {"root": root, "only": "abstained"}) == []
+    with open_bot(settings) as bot:
+        version = bot.reader.router.for_tree(root).version
+        bot.store.enqueue("tree rerun", {"root": root, "expert": "another"}, "ada")
+        assert "promote" in obey(bot)[0]
+    assert chosen(settings, {"root": root, "expert": version[:4]}) == ["owner/model2"], "it was not read"
+    assert len(chosen(settings, {"root": root, "expert": "another"})) == 3
     for wrong in ({"only": "all"}, {"since": "yesterday"}, {"root": "no/tree"}):
         with pytest.raises(UsageError):
             chosen(settings, {"root": root, **wrong})

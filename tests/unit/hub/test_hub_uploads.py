@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbot.errors import AccessDenied, RepoNotFound
+from hubbot.hub import uploads
 from hubbot.hub.client import Hub
 from hubbot.hub.uploads import FIELDS, Malformed, _upload, is_repo_name, of_owner, one, recent
 from hubbot.localhub.server import Server
@@ -56,8 +57,14 @@ def test_an_owners_repos_are_found_by_how_their_names_begin(server: Server, hub:
     assert list(of_owner(hub, "nobody", "zoo")) == []
 
 
-def test_pages_are_followed_only_as_far_as_needed(server: Server, hub: Hub, seen: Any) -> None:
+def test_pages_are_followed_only_as_far_as_needed_and_grow(
+    server: Server, hub: Hub, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(server, 205)
+    assert len({upload.repo for upload in recent(hub, since=None)}) == 205
+    assert len(seen()) == 2, "a hundred, then four hundred"
+    seen.clear()
+    monkeypatch.setattr(uploads, "MOST_PER_PAGE", 100)
     assert len({upload.repo for upload in recent(hub, since=None)}) == 205
     assert len(seen()) == 3
     seen.clear()

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hubbot.errors import SettingsError, UsageError
+from hubbot.hub.rates import Rate
 from hubbot.hub.uploads import is_repo_name
 from hubbot.scheduler import JobState
 from hubbot.service.door import House, opened
@@ -24,6 +25,8 @@ from hubbot.store.store import Store
 STARTED = datetime.now(UTC)
 WELL = JobState("read", 1.0, runs=3, began_at=STARTED, ended_well_at=STARTED, took_s=0.5)
 
+RATES = (Rate("api", 400, 120.0, 99, 2, 1.5), Rate("pages", None, None, 1, 0, 0.0))
+
 
 class Home:
     """A house whose parts a test can look at and change."""
@@ -34,7 +37,7 @@ class Home:
         self.house = House(
             store=store,
             mailbox=self.mailbox,
-            live=lambda: Live(STARTED, "draft", self.jobs, {"noticed": 7}, 1),
+            live=lambda: Live(STARTED, "draft", self.jobs, {"noticed": 7}, 1, RATES),
             verbs=frozenset({"tree rerun"}),
             ordered=lambda: self.rung.append("ordered"),
             noticed=lambda: self.rung.append("noticed"),
@@ -142,6 +145,9 @@ def test_prometheus_can_read_the_numbers(home, url):
     assert found["hubbot_events_total", "noticed"] == 7
     assert found["hubbot_job_runs_total", "read"] == 3
     assert found["hubbot_workers_lost_total",] == 1
+    assert found["hubbot_hub_requests_total", "api"] == 99
+    assert found["hubbot_hub_remaining", "api"] == 400
+    assert ("hubbot_hub_remaining", "pages") not in found
 
 
 def test_a_webhook_names_a_repo(home, url):
