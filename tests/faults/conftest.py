@@ -27,7 +27,7 @@ def bot_of(hub, tmp_path) -> BotOf:
     """Bots with one home, so that each remembers what those before it did. Mode auto unless told."""
 
     def started(**more) -> AbstractContextManager[Bot]:
-        usual = {"mode": "auto", "http_retries": 0, "http_timeout_s": 1.0, "poll_overlap_s": 0}
+        usual = {"mode": "auto", "http_retries": 0, "poll_overlap_s": 0}
         return open_bot(settings_for(hub, tmp_path / "home", **(usual | more)))
 
     return started
