@@ -11,6 +11,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     __main__
     cli
     demo
+    admin
     app
     service
     scheduler | orders

@@ -11,7 +11,8 @@ from contextlib import closing
 import pytest
 from stage import files_of, settings_for, upload
 
-from hubbot.app import open_bot, open_reader, order, router
+from hubbot.admin import order
+from hubbot.app import open_bot, open_reader, router
 from hubbot.errors import UsageError
 from hubbot.experts.router import shipped
 from hubbot.orders import obey

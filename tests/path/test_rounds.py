@@ -8,7 +8,8 @@ import pytest
 from stage import files_of, settings_for
 
 from hubbot import rounds
-from hubbot.app import chosen, open_bot
+from hubbot.admin import chosen
+from hubbot.app import open_bot
 from hubbot.errors import UsageError
 from hubbot.orders import obey
 
