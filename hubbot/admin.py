@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbot.app import experts, open_bot, open_hub, open_reader, open_store
+from hubbot.app import experts, manners_of, open_bot, open_hub, open_reader, open_store
 from hubbot.errors import StoreMissing, UsageError
 from hubbot.records import Suggestion
 from hubbot.settings import Settings
 
 if TYPE_CHECKING:
-    from hubbot.pipeline import Bot, Event
+    from hubbot.bot import Bot, Event
 
 
 def serve(
@@ -101,7 +101,7 @@ def draft(repo: str, settings: Settings) -> Suggestion:
     from hubbot.rounds import draft as drafted
 
     with open_reader(settings) as reader:
-        return drafted(reader, repo, settings.contact)
+        return drafted(reader, repo, manners_of(settings))
 
 
 def serve_localhub(folder: Path, port: int, cdn_port: int, admin: bool, ready: Callable[[str], None]) -> None:

@@ -20,10 +20,10 @@ from hubbot.records import ExpertInfo, Placement, Reading, Upload
 from hubbot.settings import Settings, load, split_list
 
 if TYPE_CHECKING:
+    from hubbot.bot import Bot, Event, Manners, Reader
     from hubbot.experts.router import Router
     from hubbot.hub.client import Hub
     from hubbot.library import Library
-    from hubbot.pipeline import Bot, Event, Reader
     from hubbot.store.kin import KnownBy
     from hubbot.store.promotions import Promotion
     from hubbot.store.store import Store
@@ -122,10 +122,10 @@ def open_reader(
         added: the roots that admins added; by default those of the database in force, if there is one.
         promoted: the experts that admins chose, likewise.
     """
+    from hubbot.bot import Reader
     from hubbot.engine import Engine
     from hubbot.experts.artifact import fingerprint
     from hubbot.growth import planted
-    from hubbot.pipeline import Reader
     from hubbot.trees.fingerprint import Fingerprint
     from hubbot.trees.forest import Forest, KnownRoot
 
@@ -153,6 +153,24 @@ def _remembered(settings: Settings, ask: Callable[[Store], Sequence[T]]) -> Sequ
         return ()
 
 
+def manners_of(settings: Settings) -> Manners:
+    """What others may see of a bot with these settings."""
+    from hubbot.bot import Manners
+    from hubbot.policy import Quiet
+
+    return Manners(
+        mode=settings.mode,
+        blocked=settings.blocked,
+        trusted=frozenset(split_list(settings.trusted)),
+        pulls_per_owner=settings.pulls_per_owner,
+        pulls_per_day=settings.pulls_per_day,
+        quiet=Quiet(*settings.quiet) if settings.quiet else None,
+        tag_prefix=settings.tag_prefix,
+        section=settings.card_section,
+        contact=settings.contact,
+    )
+
+
 @contextmanager
 def open_bot(
     settings: Settings,
@@ -169,9 +187,8 @@ def open_bot(
     Raises:
         StoreLocked: another bot owns the database.
     """
+    from hubbot.bot import Bot
     from hubbot.experts.artifact import text_head
-    from hubbot.pipeline import Bot, Manners
-    from hubbot.policy import Quiet
 
     with (
         open_store(settings) as store,
@@ -183,17 +200,7 @@ def open_bot(
         yield Bot(
             reader=reader,
             store=store,
-            manners=Manners(
-                mode=settings.mode,
-                blocked=settings.blocked,
-                trusted=frozenset(split_list(settings.trusted)),
-                pulls_per_owner=settings.pulls_per_owner,
-                pulls_per_day=settings.pulls_per_day,
-                quiet=Quiet(*settings.quiet) if settings.quiet else None,
-                tag_prefix=settings.tag_prefix,
-                section=settings.card_section,
-                contact=settings.contact,
-            ),
+            manners=manners_of(settings),
             overlap=timedelta(seconds=settings.poll_overlap_s),
             catch_up=timedelta(seconds=settings.catch_up_s),
             first_limit=settings.poll_limit,

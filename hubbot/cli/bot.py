@@ -20,7 +20,7 @@ from hubbot.errors import HubbotError, UsageError
 from hubbot.settings import Settings, variable
 
 if TYPE_CHECKING:
-    from hubbot.pipeline import Event
+    from hubbot.bot import Event
 
 database = typer.Typer(help="The database.", no_args_is_help=True)
 

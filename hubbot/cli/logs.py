@@ -14,7 +14,7 @@ from hubbot.cli.console import plain, spelled
 from hubbot.records import How, Placement, Reading, Suggestion, Upload
 
 if TYPE_CHECKING:
-    from hubbot.pipeline import Event
+    from hubbot.bot import Event
 
 log = logging.getLogger("hubbot")
 

@@ -21,6 +21,7 @@ from stage import TOKEN, files_of, settings_for, upload
 from hubbot import batches, pipeline, visits
 from hubbot.app import open_bot
 from hubbot.cli.logs import set_up
+from hubbot.courtesy import settle
 from hubbot.errors import HubUnavailable, WeightsError
 from hubbot.hub import wire
 from hubbot.hub.client import Hub
@@ -28,7 +29,6 @@ from hubbot.hub.pulls import read_card
 from hubbot.hub.tensors import contents
 from hubbot.hub.uploads import one, recent
 from hubbot.localhub.server import Server
-from hubbot.pipeline import settle
 from hubbot.records import Reading, SuggestionState, Upload
 from hubbot.rounds import follow, open_due, poll, rerun
 from hubbot.settings import load
