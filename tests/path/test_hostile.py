@@ -227,6 +227,22 @@ def test_a_repo_that_is_gone_keeps_no_news_from_the_others(hub, bot_of, sure):
         assert rerun(bot, bot.store.chosen(Choice(sure.root))) == 1
 
 
+def test_a_repo_that_is_gone_is_refused_on_record_and_not_tried_for_ever(hub, bot_of, sure):
+    upload(hub.repos, EVIL, files_of(sure))
+    with bot_of(mode="draft") as bot:
+        poll(bot)
+        assert bot.store.suggestion(EVIL).state is SuggestionState.DRAFT
+    hub.repos.delete(EVIL)
+    with bot_of(mode="auto") as bot:
+        open_due(bot)
+        told = bot.store.suggestion(EVIL)
+        assert told.state is SuggestionState.REFUSED
+        assert "no such repo" in told.reason
+        asked = len(hub.log)
+        open_due(bot)
+        assert len(hub.log) == asked
+
+
 def test_a_draft_bot_finishes_nothing_that_would_be_seen(hub, bot_of, sure, monkeypatch):
     """One that died while opening in mode auto, and was started again to send nothing."""
     monkeypatch.setattr(pipeline, "SETTLING", timedelta(0))

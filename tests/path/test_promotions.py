@@ -16,6 +16,7 @@ from hubbot.app import open_bot, open_reader, router
 from hubbot.errors import UsageError
 from hubbot.experts.router import shipped
 from hubbot.orders import obey
+from hubbot.records import SuggestionState
 from hubbot.rounds import poll, rerun
 from hubbot.store.choice import Choice
 
@@ -173,3 +174,21 @@ def test_what_is_not_at_hand_is_not_promoted(settings, name, version, said):
     with open_bot(settings) as bot:
         assert bot.store.promotions() == []
         assert bot.store.commands()[0].outcome.startswith("failed: ")
+
+
+def test_what_a_version_said_that_does_not_answer_any_more_is_not_opened(settings, versions, members):
+    newer, older = versions
+    with open_bot(settings) as bot:
+        poll(bot)
+        drafts = bot.store.suggestions(SuggestionState.DRAFT)
+        assert drafts
+        assert {draft.version for draft in drafts} == {older}
+        carried_out(bot, "expert promote", name=NAME, version=newer)
+        rerun(bot, bot.store.chosen(Choice(TREE)))
+        fates = set()
+        for draft in drafts:
+            drawn_anew = bool(bot.store.reading(draft.repo).recognised)
+            told = "" if drawn_anew else carried_out(bot, "card open", repo=draft.repo)
+            now = bot.store.suggestion(draft.repo)
+            fates.add((drawn_anew, now.version == newer, told.startswith("not opened: ")))
+    assert fates <= {(True, True, False), (False, False, True)}
