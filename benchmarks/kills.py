@@ -24,10 +24,8 @@ COMMIT_S = 0.3
 """So long a commit takes on the Hub, so that some kills strike while one is on its way."""
 
 RUN = "import sys; from hubbot.__main__ import main; sys.argv = ['hubbot', 'run']; main()"
-HASTY = (
-    "import datetime; from hubbot import pipeline; pipeline.SETTLING = datetime.timedelta(seconds={});"
-    """Put before RUN by a test that has no minutes to wait."""
-)
+HASTY = "import datetime; from hubbot import pipeline; pipeline.SETTLING = datetime.timedelta(seconds={});"
+"""Put before RUN by a test that has no minutes to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +138,8 @@ class Life:
         with (self._home / "log").open("a") as log, self._begin(log) as process:
             time.sleep(1)
             while self.left() and time.monotonic() - began < patience.end_s:
+                if process.poll() is not None:
+                    raise RuntimeError((self._home / "log").read_text())
                 time.sleep(0.5)
             took = time.monotonic() - began
             process.send_signal(signal.SIGTERM)
