@@ -87,10 +87,11 @@ def status(context: typer.Context, json: AsJson = False) -> None:
 
 def _show_live(live: Mapping[str, Any]) -> None:
     """What a running bot says of itself."""
-    hours = max((datetime.now(UTC) - datetime.fromisoformat(live["started_at"])).total_seconds() / 3600, 1e-9)
-    events = live["events"]
+    started = datetime.fromisoformat(live["started_at"])
+    hours = max((datetime.now(UTC) - started).total_seconds() / 3600, 1e-9)
+    taken_up = live["events"].get("noticed", 0)
     say(
-        f"  pace      {events.get('noticed', 0) / hours:.0f} uploads an hour in the last {hours:.1f} h, "
+        f"  since     {_moment(started)}: {taken_up} uploads taken up, {taken_up / hours:.0f} an hour; "
         f"{live['workers_lost']} workers lost"
     )
     for rate in live["rates"]:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubbot")
 
-QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "apscheduler", "alembic", "asyncio", "filelock")
+QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "alembic", "asyncio", "filelock", "uvicorn")
 """Libraries that tell more than an admin wants to read, signed addresses among it."""
+MUTE = ("apscheduler",)
+"""It warns whenever a job is due that still waits for its turn, which is all that one thread is for."""
 
 _SECRETS = (
     (re.compile(r"(https?://[^\s?#'\"<>]+)\?[^\s'\"<>]*"), r"\1?…"),  # signatures stand in queries
@@ -35,6 +37,8 @@ def set_up(level: int, form: str = "plain") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Plain())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in MUTE:
+        logging.getLogger(name).setLevel(max(level, logging.ERROR))
     for name in QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 

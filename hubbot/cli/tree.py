@@ -117,7 +117,8 @@ def rerun(
     json: AsJson = False,
 ) -> None:
     """Lead all recorded models of a tree down the path again, for instance after a new expert."""
-    args = {"root": root, "since": since, "only": only, "expert": expert, "limit": limit}
+    chosen = {"root": root, "since": since, "only": only, "expert": expert, "limit": limit}
+    args = {name: value for name, value in chosen.items() if value is not None}
     if dry_run:
         repos = admin.chosen(settings_of(context), args)
         if json:
