@@ -41,7 +41,7 @@ class Patience:
 
     late_s: float = 30.0
     settling_s: float | None = None
-    end_s: float = 1200.0
+    end_s: float = 3600.0
     timeout_s: float = 2.0
 
 

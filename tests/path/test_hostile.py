@@ -18,7 +18,7 @@ import pytest
 from huggingface_hub import HfApi
 from stage import TOKEN, files_of, settings_for, upload
 
-from hubbot import batches, pipeline, visits
+from hubbot import batches, courtesy, visits
 from hubbot.app import open_bot
 from hubbot.cli.logs import set_up
 from hubbot.courtesy import settle
@@ -245,7 +245,7 @@ def test_a_repo_that_is_gone_is_refused_on_record_and_not_tried_for_ever(hub, bo
 
 def test_a_draft_bot_finishes_nothing_that_would_be_seen(hub, bot_of, sure, monkeypatch):
     """One that died while opening in mode auto, and was started again to send nothing."""
-    monkeypatch.setattr(pipeline, "SETTLING", timedelta(0))
+    monkeypatch.setattr(courtesy, "SETTLING", timedelta(0))
     upload(hub.repos, GOOD, files_of(sure))
     with bot_of() as bot:
         poll(bot)

@@ -119,7 +119,7 @@ def told(tmp_path_factory, a_child) -> Iterator[tuple[dict[str, Reading], Path]]
         settings = settings_for(hub, folder / "home")
         with open_bot(settings) as bot:
             assert poll(bot) == 2 * len(SPOILT) + 1
-            assert bot.store.unfinished() == []
+            assert bot.store.backlog() == 0
             for i in range(3):
                 with pytest.raises(UsageError, match="not finite"):
                     add_root(bot, f"evil/silent-{i}")

@@ -176,7 +176,7 @@ def test_one_pull_request_adds_tags_and_nothing_else(world, store):
             line for line in details.diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")
         ]
         assert all(line.startswith("+") for line in lines), details.diff
-        new = [line[1:].strip().removeprefix("- ") for line in lines]
+        new = [line[1:].strip().removeprefix("- ").removeprefix("base_model_relation: ") for line in lines]
         values = {line.partition(": ")[2] for line in suggestion.added}
         assert set(new) - {"tags:", "base_model:", "---", ""} == values
 
@@ -194,7 +194,7 @@ def test_a_base_model_is_suggested_where_the_card_names_none_and_the_weights_are
         alone = not child.declared and placement.parent == child.root
         if told.get(child.repo):
             assert alone
-            assert told[child.repo] == [f"base_model: {child.root}"]
+            assert told[child.repo] == [f"base_model: {child.root}", "base_model_relation: finetune"]
             assert store.suggestion(child.repo).title.endswith("and the base model, read off the weights")
             assert "found by rows of several of its layers" in store.suggestion(child.repo).body
 
