@@ -29,12 +29,12 @@ from typing import Any
 
 from benchmarks.kills import Killed, Patience, environ, kill_often, put, world
 from benchmarks.report import Row, arguments, machine, publish, table, told, verdict
-from hubbot import pipeline
+from hubbot import courtesy
 from hubbot.app import open_bot
+from hubbot.bot import Bot
 from hubbot.demo.world import TOKENS, Scene
 from hubbot.errors import HubError
 from hubbot.localhub.server import Server
-from hubbot.pipeline import Bot
 from hubbot.records import Suggestion, SuggestionState
 from hubbot.rounds import poll
 from hubbot.settings import load
@@ -94,7 +94,7 @@ def main() -> None:
     given = parser.parse_args()
     scenes = world(SMOKE_REPOS if given.smoke else REPOS)
     patience = Patience(0.5, 1.5, 100, 0.5) if given.smoke else Patience()
-    pipeline.SETTLING = timedelta(seconds=patience.settling_s or SETTLING_S)
+    courtesy.SETTLING = timedelta(seconds=patience.settling_s or SETTLING_S)
     with ThreadPoolExecutor(1) as thread:  # the one waits for most of its time, and so does the other
         under_way = thread.submit(
             measure_kills, scenes, SMOKE_KILLS if given.smoke else given.kills, patience

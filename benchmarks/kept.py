@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 DECIDING = ("experts/*.py", "training/experts.py", "training/trees.py", "training/adapters.py")
 """All that decides what a method says: probes, and how they are given sizes, layers and models."""
+BESIDE = ("router.py",)
+"""Which expert is asked, and not what it says."""
 
 
 @cache
@@ -33,7 +35,8 @@ def code(*settings: object) -> str:
             Its file is not hashed: another word in a report is no reason to measure for hours again.
     """
     package = Path(hubbot.__file__).parent
-    files = [file for glob in DECIDING for file in sorted(package.glob(glob))]
+    named = [file for glob in DECIDING for file in sorted(package.glob(glob))]
+    files = [file for file in named if file.name not in BESIDE]
     told = "".join([*map(sha256, files), *map(repr, settings)])
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 

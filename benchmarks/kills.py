@@ -24,7 +24,7 @@ COMMIT_S = 0.3
 """So long a commit takes on the Hub, so that some kills strike while one is on its way."""
 
 RUN = "import sys; from hubbot.__main__ import main; sys.argv = ['hubbot', 'run']; main()"
-HASTY = "import datetime; from hubbot import pipeline; pipeline.SETTLING = datetime.timedelta(seconds={});"
+HASTY = "import datetime; from hubbot import courtesy; courtesy.SETTLING = datetime.timedelta(seconds={});"
 """Put before RUN by a test that has no minutes to wait."""
 
 

@@ -29,10 +29,10 @@ from benchmarks.bytes import vit_shapes
 from benchmarks.report import Row, arguments, machine, publish, table, told, verdict
 from hubbot.app import open_bot, open_reader
 from hubbot.batches import process
+from hubbot.bot import Bot
 from hubbot.hub import uploads
 from hubbot.localhub.repos import Repos
 from hubbot.localhub.server import Server
-from hubbot.pipeline import Bot
 from hubbot.records import How, Upload
 from hubbot.rounds import add_root, consult
 from hubbot.settings import Settings, load

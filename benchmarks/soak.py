@@ -42,9 +42,9 @@ from starlette.routing import Route
 
 from benchmarks.report import Row, arguments, machine, publish, table, told, verdict
 from hubbot.app import open_bot, open_hub
+from hubbot.bot import Bot
 from hubbot.demo.world import MODELS
 from hubbot.hub import uploads
-from hubbot.pipeline import Bot
 from hubbot.rounds import look, read
 from hubbot.settings import Settings, load
 

@@ -11,6 +11,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     __main__
     cli
     demo
+    admin
     app
     service
     scheduler | orders
@@ -18,6 +19,8 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     batches
     visits | growth | promotion
     pipeline
+    courtesy
+    bot
     engine | descent
     hub | store | search | card | policy | trees | experts | encoders | zoo | localhub
     weights

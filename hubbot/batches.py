@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hubbot.bot import Bot
 from hubbot.descent import PASSING
 from hubbot.engine import Answer
 from hubbot.errors import EngineError, HubbotError
 from hubbot.growth import relate
-from hubbot.pipeline import Bot, record, suggest
+from hubbot.pipeline import record, suggest
 from hubbot.records import ExpertInfo, Reading, Tensors, Upload
 from hubbot.visits import Visit, failed, visit
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hubbot.bot import Bot, Reader
 from hubbot.descent import hidden_rows
 from hubbot.errors import UsageError
 from hubbot.hub import tensors
-from hubbot.pipeline import Bot, Reader
 from hubbot.records import Evidence, How, Placement, Relative, Sketch, Source, Upload
 from hubbot.store.kin import Entry, KnownBy
 from hubbot.store.store import Store

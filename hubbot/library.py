@@ -139,6 +139,7 @@ class Library:
             text: the first `MAX_QUERY_CHARS` characters count.
             tree: only models of this tree, by its root.
         """
+        text = text.encode("utf-8", "replace").decode("utf-8")  # half a letter is nothing to an encoder
         text = " ".join(text.split())[:MAX_QUERY_CHARS]
         if not text:
             return SearchAnswer(note="Describe what the model should know.")
@@ -207,11 +208,11 @@ class Library:
         """
         if upload.gated or upload.private or upload.disabled or UNSAFE_FOR_ALL in upload.tags:
             return None
-        names = [name for name in upload.files if name.lower().endswith(PICTURES)]
+        names = [name for name in upload.files if name.lower().endswith(PICTURES) and _is_below(name)]
         if not names:
             return None
         name = SAMPLE if SAMPLE in names else names[0]
-        return f"{self.address(upload.repo)}/resolve/{quote(upload.commit)}/{quote(name)}"
+        return f"{self.address(upload.repo)}/resolve/{quote(upload.commit)}/{quote(name, errors='replace')}"
 
     def _fresh(self) -> _Indexes:
         """What is searched, of the database as it is now."""
@@ -278,3 +279,8 @@ def _note(answer: Found, known: Sequence[str]) -> str:
     if hits[0].score < LIKELY:
         return f"Nothing certain: taken for {taken}, these are the likeliest."
     return ""
+
+
+def _is_below(path: str) -> bool:
+    """Whether a file's path stays in its repo when a browser walks it."""
+    return not {"", ".", ".."} & {*path.split("/")}

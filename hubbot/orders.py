@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubbot.batches import process
+from hubbot.bot import Bot
+from hubbot.courtesy import settle
 from hubbot.errors import HubbotError, UsageError
 from hubbot.hub import uploads
-from hubbot.pipeline import Bot, open_pull_request, settle
+from hubbot.pipeline import open_pull_request
 from hubbot.promotion import promote, roll_back
 from hubbot.records import Suggestion, SuggestionState
 from hubbot.rounds import add_root, rerun

@@ -6,8 +6,8 @@ and they hold again without any new work; what it has not read, `hubbot tree rer
 
 from __future__ import annotations
 
+from hubbot.bot import Bot
 from hubbot.errors import UsageError
-from hubbot.pipeline import Bot
 from hubbot.records import ExpertInfo
 
 

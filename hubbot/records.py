@@ -405,6 +405,7 @@ class Suggestion:
         reason: why it was refused or waits; of one that others saw, what was said there last.
         pull_request: its address, once opened.
         content_ids: those of the reading it was made from: a merged one allows another for new weights only.
+        version: of the expert that gave that reading.
     """
 
     repo: str
@@ -417,6 +418,7 @@ class Suggestion:
     reason: str = ""
     pull_request: str | None = None
     content_ids: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

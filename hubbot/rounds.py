@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from hubbot.batches import process
+from hubbot.bot import Bot, Manners, Reader
 from hubbot.card.compose import compose
 from hubbot.card.front_matter import opted_out
-from hubbot.errors import HubError, RepoNotFound
+from hubbot.courtesy import settle
+from hubbot.errors import AccessDenied, HubError, RepoNotFound
 from hubbot.growth import alike, planted, root_of
 from hubbot.hub import pulls, uploads
-from hubbot.pipeline import Bot, Reader, notice, open_pull_request, probe, settle
+from hubbot.pipeline import notice, open_pull_request, probe
 from hubbot.records import Abstention, Reading, Suggestion, SuggestionState, Upload
 from hubbot.visits import Visit, visit
 
@@ -129,7 +131,7 @@ def consult(reader: Reader, repo: str) -> tuple[Visit, Reading]:
     return seen, seen.reading()
 
 
-def draft(reader: Reader, repo: str, contact: str) -> Suggestion:
+def draft(reader: Reader, repo: str, manners: Manners) -> Suggestion:
     """What would be suggested for one repo by name, nothing written anywhere: `hubbot card suggest`.
 
     No base model: that takes comparing it with its kin, whom only a bot with a memory knows.
@@ -140,7 +142,15 @@ def draft(reader: Reader, repo: str, contact: str) -> Suggestion:
         reason = reading.abstention.text if reading.abstention else "nothing was recognised with confidence"
         return Suggestion(repo, base, SuggestionState.REFUSED, reason=reason)
     card = pulls.read_card(reader.hub, repo, base) or b""
-    return compose(reading, seen.expert, card, contact=contact, base_commit=base)
+    return compose(
+        reading,
+        seen.expert,
+        card,
+        contact=manners.contact,
+        base_commit=base,
+        tag_prefix=manners.tag_prefix,
+        section=manners.section,
+    )
 
 
 def rerun(
@@ -207,6 +217,8 @@ def open_due(bot: Bot) -> None:
         try:
             # Started again in a mode in which nothing leaves the house, not even the half opened does.
             settled = open_pull_request(bot, suggestion, only_look=bot.manners.mode in ("off", "draft"))
+        except (RepoNotFound, AccessDenied) as error:  # gone, gated, or discussions are switched off
+            settled = settle(bot, suggestion, SuggestionState.REFUSED, reason=error.message)
         except HubError as error:
             log.warning("%s: not opened, tried again at the next poll: %s", suggestion.repo, error)
             continue

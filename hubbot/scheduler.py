@@ -18,6 +18,8 @@ from types import FrameType
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from hubbot.errors import HubbotError
+
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -112,7 +114,9 @@ class Schedule:
             try:
                 job.do()
             except Exception as error:
-                log.exception("%s failed; it runs again in %g s", job.id, job.every_s)
+                foreseen = isinstance(error, HubbotError)  # a Hub that is down for a while needs no traceback
+                told = log.warning if foreseen else log.exception
+                told("%s failed, and runs again in %g s: %s", job.id, job.every_s, error)
                 state = replace(state, failures=state.failures + 1, error=f"{type(error).__name__}: {error}")
             else:
                 state = replace(state, ended_well_at=datetime.now(UTC), error="")

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hubbot.bot import Reader
 from hubbot.descent import PASSING
 from hubbot.errors import HubbotError
 from hubbot.hub import tensors
-from hubbot.pipeline import Reader, fetch, place
+from hubbot.pipeline import fetch, place
 from hubbot.records import (
     Abstention,
     Evidence,

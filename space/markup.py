@@ -14,10 +14,17 @@ NO_TREE = "none"
 def esc(text: object) -> str:
     """Text that is safe inside tags and in quoted attributes, whoever wrote it.
 
-    Braces and dollars are escaped too, since Gradio looks for templates in what it shows.
+    Braces and dollars are escaped too, since Gradio looks for templates in what it shows. What cannot be seen
+    is shown as such: it could turn the words around it, and half a letter cannot be sent at all.
     """
-    safe = escape(str(text), quote=True)
+    safe = escape("".join(map(_visible, str(text))), quote=True)
     return safe.replace("$", "&#36;").replace("{", "&#123;").replace("}", "&#125;")
+
+
+def _visible(letter: str) -> str:
+    if letter.isprintable() or letter.isspace():
+        return letter if letter.isprintable() else " "
+    return "\ufffd"
 
 
 def element(tag: str, *inside: str, cls: str = "") -> str:
@@ -43,14 +50,21 @@ def picture(address: str, alt: str) -> str:
     )
 
 
+def quoted(text: str) -> str:
+    """Text as it may stand in an address, whatever a visitor sent."""
+    return quote(text, errors="replace")
+
+
 def page_of(repo: str, query: str = "") -> str:
     """The address of a model's page; the query leads back to where the reader came from."""
-    return f"/?model={quote(repo)}" + (f"&q={quote(query)}" if query else "")
+    return f"/?model={quote(repo, errors='replace')}" + (
+        f"&q={quote(query, errors='replace')}" if query else ""
+    )
 
 
 def tree_page_of(root: str | None) -> str:
     """The address of a tree's page; of the models in no tree for None."""
-    return f"/?tree={quote(root or NO_TREE)}"
+    return f"/?tree={quoted(root or NO_TREE)}"
 
 
 def bar(text: str, probability: float, *, cls: str = "") -> str:

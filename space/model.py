@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from hubbot import Library, ModelPage, Reading
-from space.markup import bar, chips, element, esc, facts, link, percent, plural, size, tree_page_of
+from space.markup import bar, chips, element, esc, facts, link, percent, plural, quoted, size, tree_page_of
 from space.results import HOW, reason, shown_of
 
 SOURCES = {
@@ -47,7 +45,7 @@ SIMPLER = "accuracy of this simpler method"
 def model_page(library: Library, repo: str, query: str) -> str:
     """The whole page, or a sentence where the model was never noticed."""
     page = library.model(repo)
-    back = link(f"/?q={quote(query)}", f"← back to “{esc(query)}”") if query else link("/?", "← search")
+    back = link(f"/?q={quoted(query)}", f"← back to “{esc(query)}”") if query else link("/?", "← search")
     top = element("nav", back, cls="hb-back")
     if page is None:
         return top + element("p", f"hubbot has never seen a model called {esc(repo)}.", cls="hb-note")

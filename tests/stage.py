@@ -10,11 +10,12 @@ from ast import literal_eval
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubbot.bot import Bot
 from hubbot.demo.world import MODELS, TOKENS
 from hubbot.hub import uploads
 from hubbot.localhub.repos import Repos
 from hubbot.localhub.server import Server
-from hubbot.pipeline import Bot, suggest
+from hubbot.pipeline import suggest
 from hubbot.records import How, Placement, Prediction, Reading
 from hubbot.settings import Settings, load
 from hubbot.weights.local import read_metadata

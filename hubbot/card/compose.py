@@ -87,6 +87,7 @@ def compose(
         base_commit=base_commit,
         state=SuggestionState.REFUSED,
         content_ids=reading.content_ids,
+        version=reading.version,
     )
     if opted_out(card):
         return replace(refused, reason="its card says `hubbot: false`")

@@ -40,6 +40,10 @@ MAX_DEPTH = 32
 MAX_CHARACTERS = 250_000
 """A longer front matter would take seconds to parse; the longest that people write are half of it."""
 
+MAX_NODES = 25_000
+"""Keys, values and collections. The longest lists of results that people write have half of them; a card
+that is nothing but commas would hold the bot for ten seconds."""
+
 STRANGE_BREAK = re.compile(r"\r(?!\n)|[\x85\u2028\u2029]")
 """Ends a line for some parsers and not for others."""
 
@@ -113,7 +117,7 @@ def _refuse(what: str, text: str, at: int | None) -> NoReturn:
 
 class _Builder:
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text, self.nodes = text, 0
         self.events: Iterator[Event] = iter(YAML(typ="safe", pure=True).parse(text))
 
     def document(self) -> Node:
@@ -134,6 +138,9 @@ class _Builder:
             self.refuse("a YAML alias", event)
         if depth > MAX_DEPTH:
             self.refuse("too many levels", event)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self.refuse("too many keys and values", event)
         self.check_tag(event)
         start, anchored = event.start_mark.index, getattr(event, "anchor", None) is not None
         if isinstance(event, ScalarEvent):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hubbot import admin
 from hubbot import app as wiring
 from hubbot.cli.console import AsJson, emit, out, say, settings_of, table
 from hubbot.cli.logs import set_up, told
@@ -19,7 +20,7 @@ from hubbot.errors import HubbotError, UsageError
 from hubbot.settings import Settings, variable
 
 if TYPE_CHECKING:
-    from hubbot.pipeline import Event
+    from hubbot.bot import Event
 
 database = typer.Typer(help="The database.", no_args_is_help=True)
 
@@ -40,7 +41,7 @@ def run(context: typer.Context, mode: Mode = None) -> None:
         tally(event)
         told(event)
 
-    wiring.serve(settings, watch, tally.counts, lambda address: say(f"answering at {address}"))
+    admin.serve(settings, watch, tally.counts, lambda address: say(f"answering at {address}"))
     say(f"stopped; {tally.line()}")
 
 
@@ -49,7 +50,7 @@ def poll(context: typer.Context, mode: Mode = None, json: AsJson = False) -> Non
     settings = settings_of(context, mode=mode)
     tally = Tally()
     with wiring.open_bot(settings, watch=tally) as bot, tally.progress(out, quiet=json):
-        wiring.poll(bot)
+        admin.poll(bot)
     if json:
         emit(tally.counts)
     else:
@@ -63,7 +64,7 @@ def status(context: typer.Context, json: AsJson = False) -> None:
     with wiring.open_store(settings, read_only=True) as store:
         found, owner = store.status(), store.locked_by()
     try:
-        live = wiring.live(settings) if owner else None
+        live = admin.live(settings) if owner else None
     except UsageError as error:  # `hubbot poll` owns the database too, and has no door
         live, owner = None, f"{owner}; {error}"
     if json:
@@ -86,10 +87,11 @@ def status(context: typer.Context, json: AsJson = False) -> None:
 
 def _show_live(live: Mapping[str, Any]) -> None:
     """What a running bot says of itself."""
-    hours = max((datetime.now(UTC) - datetime.fromisoformat(live["started_at"])).total_seconds() / 3600, 1e-9)
-    events = live["events"]
+    started = datetime.fromisoformat(live["started_at"])
+    hours = max((datetime.now(UTC) - started).total_seconds() / 3600, 1e-9)
+    taken_up = live["events"].get("noticed", 0)
     say(
-        f"  pace      {events.get('noticed', 0) / hours:.0f} uploads an hour in the last {hours:.1f} h, "
+        f"  since     {_moment(started)}: {taken_up} uploads taken up, {taken_up / hours:.0f} an hour; "
         f"{live['workers_lost']} workers lost"
     )
     for rate in live["rates"]:
@@ -124,7 +126,7 @@ def doctor(context: typer.Context, json: AsJson = False) -> None:
     """Check everything that hubbot needs, and show the settings in force."""
     settings = settings_of(context)
     checks = []
-    for name, check in wiring.checks(settings).items():
+    for name, check in admin.checks(settings).items():
         try:
             checks.append((name, True, check()))
         except HubbotError as error:

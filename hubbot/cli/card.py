@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from hubbot import admin
 from hubbot import app as wiring
 from hubbot.cli.console import AsJson, emit, out, plain, say, settings_of, table
-from hubbot.cli.who import admin
+from hubbot.cli.ordering import ordered
 from hubbot.errors import UsageError
 from hubbot.records import Suggestion, SuggestionState
 
@@ -20,7 +21,7 @@ Repo = Annotated[str, typer.Argument(help="The model, written owner/name.")]
 @app.command()
 def suggest(context: typer.Context, repo: Repo, json: AsJson = False) -> None:
     """Read one model now and show what would be suggested; nothing is recorded or sent."""
-    suggestion = wiring.draft(repo, settings_of(context))
+    suggestion = admin.draft(repo, settings_of(context))
     emit(suggestion) if json else _show(suggestion)
 
 
@@ -59,8 +60,7 @@ def outcomes(context: typer.Context, json: AsJson = False) -> None:
 @app.command()
 def approve(context: typer.Context, repo: Repo, json: AsJson = False) -> None:
     """Say yes to a draft; `card open` sends it."""
-    outcome = wiring.order(settings_of(context), "card approve", {"repo": repo}, admin())
-    emit({"outcome": outcome}) if json else say(outcome)
+    ordered(context, "card approve", {"repo": repo}, json=json)
 
 
 @app.command("open")
@@ -71,17 +71,15 @@ def open_(
     json: AsJson = False,
 ) -> None:
     """Open the pull request of a suggestion; a dry run that shows it, unless --yes is given."""
-    settings = settings_of(context)
     if not yes:
-        with wiring.open_store(settings, read_only=True) as store:
+        with wiring.open_store(settings_of(context), read_only=True) as store:
             suggestion = store.suggestion(repo)
         if suggestion is None:
             raise UsageError("no suggestion is recorded", repo=repo, hint="`hubbot card queue` lists them")
         emit(suggestion) if json else _show(suggestion)
         say("dry run: nothing was sent; --yes opens it", style="dim") if not json else None
         return
-    outcome = wiring.order(settings, "card open", {"repo": repo}, admin())
-    emit({"outcome": outcome}) if json else say(outcome)
+    ordered(context, "card open", {"repo": repo}, json=json)
 
 
 def _rate(accepted: float | None) -> str:

@@ -44,9 +44,13 @@ def settings_of(context: typer.Context, **more: Any) -> Settings:
     return given.settings(**more)
 
 
+HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+"""Kinds of characters that steer a terminal or end a line, instead of standing in it."""
+
+
 def plain(text: object) -> str:
     """Text from outside on one line, without control or direction-changing characters."""
-    return "".join(c if unicodedata.category(c)[0] != "C" else "�" for c in str(text).replace("\n", " "))
+    return "".join(c if unicodedata.category(c) not in HIDDEN else "�" for c in str(text).replace("\n", " "))
 
 
 def say(*parts: object, style: str = "") -> None:
@@ -63,7 +67,15 @@ def complain(message: str, hint: str | None = None) -> None:
 
 def emit(data: object) -> None:
     """One line of JSON on stdout."""
-    typer.echo(json.dumps(jsonable(data), ensure_ascii=False))
+    typer.echo(spelled(jsonable(data)))
+
+
+def spelled(data: object) -> str:
+    """One line of JSON, in which whatever would steer a terminal is spelled out, and nothing is lost."""
+    text = json.dumps(data, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def jsonable(data: object) -> Any:

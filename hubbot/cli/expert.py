@@ -11,7 +11,7 @@ import typer
 
 from hubbot import app as wiring
 from hubbot.cli.console import AsJson, emit, jsonable, say, settings_of, size, table
-from hubbot.cli.who import admin
+from hubbot.cli.ordering import ordered
 from hubbot.errors import UsageError
 from hubbot.records import ExpertInfo
 
@@ -79,7 +79,7 @@ def promote(
     json: AsJson = False,
 ) -> None:
     """Have this version answer for its tree; `tree rerun` then reads again what it has not read."""
-    _ordered(context, "expert promote", {"name": name, "version": version}, json)
+    ordered(context, "expert promote", {"name": name, "version": version}, json=json)
 
 
 @app.command()
@@ -97,12 +97,7 @@ def rollback(
         why = "is promoted for several trees" if found else "has no promotion to take back"
         raise UsageError(f"{which!r} {why}", hint=f"promoted are {known}")
     args = {"tree": found[0].tree, "name": found[0].expert, "version": found[0].version}
-    _ordered(context, "expert rollback", args, json)
-
-
-def _ordered(context: typer.Context, verb: str, args: dict[str, str], json: bool) -> None:
-    outcome = wiring.order(settings_of(context), verb, args, admin())
-    emit({"outcome": outcome}) if json else say(outcome)
+    ordered(context, "expert rollback", args, json=json)
 
 
 @app.command()

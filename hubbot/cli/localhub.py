@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hubbot import app as wiring
+from hubbot.admin import serve_localhub
 from hubbot.cli.console import AsJson, emit, say
 
 app = typer.Typer(help="A Hub on loopback, for trying things out.", no_args_is_help=True)
@@ -25,7 +25,7 @@ def serve(
     A token `hf_NAME` belongs to the user NAME. Clients that upload need HF_HUB_DISABLE_XET=1: this Hub
     speaks LFS.
     """
-    wiring.serve_localhub(
+    serve_localhub(
         folder,
         port,
         cdn_port,

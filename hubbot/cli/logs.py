@@ -5,22 +5,23 @@ No token, header or signed address is ever in either: whatever is logged goes th
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hubbot.cli.console import plain
+from hubbot.cli.console import plain, spelled
 from hubbot.records import How, Placement, Reading, Suggestion, Upload
 
 if TYPE_CHECKING:
-    from hubbot.pipeline import Event
+    from hubbot.bot import Event
 
 log = logging.getLogger("hubbot")
 
-QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "apscheduler", "alembic", "asyncio", "filelock")
+QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "alembic", "asyncio", "filelock", "uvicorn")
 """Libraries that tell more than an admin wants to read, signed addresses among it."""
+MUTE = ("apscheduler",)
+"""It warns whenever a job is due that still waits for its turn, which is all that one thread is for."""
 
 _SECRETS = (
     (re.compile(r"(https?://[^\s?#'\"<>]+)\?[^\s'\"<>]*"), r"\1?…"),  # signatures stand in queries
@@ -36,6 +37,8 @@ def set_up(level: int, form: str = "plain") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if form == "json" else _Plain())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in MUTE:
+        logging.getLogger(name).setLevel(max(level, logging.ERROR))
     for name in QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
@@ -73,7 +76,10 @@ def _harmless(text: str) -> str:
 
 
 class _Plain(logging.Formatter):
-    """One line for people. Names of files come from the Hub and may hold line ends and escape sequences."""
+    """One line for people. Names of files come from the Hub and may hold line ends and escape sequences.
+
+    A traceback follows indented: the message at its end may be a stranger's, and must not pass for a line.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
@@ -81,7 +87,7 @@ class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         said = {"msg": plain(record.getMessage()), "args": ()}
         text = super().format(logging.makeLogRecord({**record.__dict__, **said}))
-        return _harmless("\n".join(plain(line) for line in text.split("\n")))
+        return _harmless("\n  ".join(plain(line) for line in text.split("\n")))
 
 
 class _Json(logging.Formatter):
@@ -97,4 +103,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             said["traceback"] = _harmless(self.formatException(record.exc_info))
-        return json.dumps(said, ensure_ascii=False)
+        return spelled(said)

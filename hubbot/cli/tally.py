@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from hubbot.records import How, Placement, Reading, Suggestion, SuggestionState, Upload
 
 if TYPE_CHECKING:
-    from hubbot.pipeline import Event
+    from hubbot.bot import Event
 
 STEPS = ("noticed", "placed", "read", "suggested")
 

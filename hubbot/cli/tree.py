@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,11 @@ import typer
 from rich.text import Text
 from rich.tree import Tree as Drawing
 
+from hubbot import admin
 from hubbot import app as wiring
 from hubbot.cli.console import AsJson, emit, out, plain, say, settings_of, table
-from hubbot.cli.tally import bar
+from hubbot.cli.ordering import ordered
 from hubbot.cli.tell import show_placement
-from hubbot.cli.who import admin
 from hubbot.errors import UsageError
 from hubbot.records import How, Placement, Reading
 
@@ -23,8 +22,6 @@ app = typer.Typer(help="Model trees: all models that descend from one root.", no
 
 Root = Annotated[str, typer.Argument(help="The root that gives the tree its name, owner/name.")]
 SHORT = {How.BOTH: "declared, confirmed", How.CONFLICT: "in conflict"}
-WAIT_S = 60.0
-"""For a running bot; it carries the order out all the same."""
 MANY = 200
 """Models that are drawn; more fill no screen."""
 
@@ -95,7 +92,7 @@ def why(
 @app.command()
 def add(context: typer.Context, root: Root, json: AsJson = False) -> None:
     """Know a root by its weights from now on, and place whoever descends from it."""
-    _ordered(context, "tree add", root, json)
+    ordered(context, "tree add", {"root": root}, json=json)
 
 
 @app.command()
@@ -120,10 +117,10 @@ def rerun(
     json: AsJson = False,
 ) -> None:
     """Lead all recorded models of a tree down the path again, for instance after a new expert."""
-    settings = settings_of(context)
-    args = {"root": root, "since": since, "only": only, "expert": expert, "limit": limit}
+    chosen = {"root": root, "since": since, "only": only, "expert": expert, "limit": limit}
+    args = {name: value for name, value in chosen.items() if value is not None}
     if dry_run:
-        repos = wiring.chosen(settings, args)
+        repos = admin.chosen(settings_of(context), args)
         if json:
             emit({"repos": repos})
             return
@@ -131,9 +128,7 @@ def rerun(
             say(f"  {repo}")
         say(f"{len(repos)} uploads of {root} would be led down the path again; nothing was done")
         return
-    with bar(out, "led again", quiet=json) as progress:
-        outcome = wiring.order(settings, "tree rerun", args, admin(), wait_s=math.inf, progress=progress)
-    emit({"outcome": outcome}) if json else say(outcome)
+    ordered(context, "tree rerun", args, json=json, progress="led again")
 
 
 @app.command()
@@ -148,17 +143,12 @@ def export(
     ] = None,
 ) -> None:
     """A tree, or the forest, as a graph for other programs."""
-    text = wiring.export_trees(settings_of(context), root or None, form)
+    text = admin.export_trees(settings_of(context), root or None, form)
     if to is None:
         typer.echo(text, nl=False)
         return
     to.write_text(text, encoding="utf-8")
     say(f"written to {to}")
-
-
-def _ordered(context: typer.Context, verb: str, root: str, json: bool) -> None:
-    outcome = wiring.order(settings_of(context), verb, {"root": root}, admin(), wait_s=WAIT_S)
-    emit({"outcome": outcome}) if json else say(outcome)
 
 
 def _drawn(root: str, members: Mapping[str, Placement], readings: Mapping[str, Reading]) -> Drawing:

@@ -6,12 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hubbot import app as wiring
-from hubbot.cli.console import AsJson, emit, say, settings_of
-from hubbot.cli.who import admin
-
-WAIT_S = 60.0
-"""For a running bot; it carries the order out all the same."""
+from hubbot.cli.console import AsJson
+from hubbot.cli.ordering import ordered
 
 app = typer.Typer(help="Uploads on their way.", no_args_is_help=True)
 
@@ -28,5 +24,4 @@ def retry(
     json: AsJson = False,
 ) -> None:
     """Lead one upload down the path again now, at its present commit, even if it was given up."""
-    outcome = wiring.order(settings_of(context), "upload retry", {"repo": repo}, admin(), wait_s=WAIT_S)
-    emit({"outcome": outcome}) if json else say(outcome)
+    ordered(context, "upload retry", {"repo": repo}, json=json)

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hubbot.app import open_bot, open_store, poll
+from hubbot.admin import poll
+from hubbot.app import open_bot, open_store
+from hubbot.bot import Event
 from hubbot.demo.world import TOKENS, build
 from hubbot.localhub.server import Server
-from hubbot.pipeline import Event
 from hubbot.records import Placement, Reading, Suggestion
 from hubbot.settings import Settings, load
 

@@ -9,11 +9,14 @@ from collections.abc import Callable, Hashable
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+import httpx
 from huggingface_hub import HfApi, set_client_factory
 from huggingface_hub.utils import httpx as hub_httpx  # type: ignore[attr-defined]
 from huggingface_hub.utils._http import default_client_factory
 
-from hubbot.hub.faults import from_response, is_refusal_for_now, translated
+from hubbot.errors import UnsafeRedirect
+from hubbot.hub.addresses import Watch, is_watched, origin, refusal
+from hubbot.hub.faults import from_response, is_refusal_for_now, shown, translated
 from hubbot.hub.patience import LONGEST_ASKED_WAIT_S, Patience
 from hubbot.hub.rates import Clock, Rate, Rates
 from hubbot.hub.wire import Wire
@@ -87,6 +90,7 @@ class Hub:
         )
         self.http = self.wire.http
         self.cache = Cache(CACHED_BYTES)
+        _homes[origin(httpx.URL(self.endpoint))] = httpx.URL(self.endpoint)
         _steer_client(timeout_s)
         _open.append(self._rates)
         self.api = HfApi(self.endpoint, token=token or False, library_name="hubbot", library_version=VERSION)
@@ -120,6 +124,31 @@ class Hub:
         self.close()
 
 
+_homes: dict[tuple[str, str, int | None], httpx.URL] = {}
+"""The endpoints of this process; a bot has one."""
+
+
+def _stay_near_home(request: Any) -> None:
+    """What `Wire` does itself: the client asks this before each request, those after a redirect among them.
+
+    The client is one for the whole process: what others ask through it is theirs.
+
+    Raises:
+        UnsafeRedirect: none of the endpoints may send us there.
+    """
+    url = httpx.URL(str(request.url))
+    ours = request.headers.get("User-Agent", "").startswith("hubbot/")
+    if not ours or origin(url) in _homes:
+        return
+    # It goes along when the library follows a redirect by hand to what it takes for another host of the Hub.
+    request.headers.pop("Authorization", None)
+    reasons = [refusal(home, url, home=home) for home in _homes.values()]
+    if all(reasons):
+        raise UnsafeRedirect(f"{reasons[0]}: {shown(str(url))}")
+    if all(is_watched(url, home) for home in _homes.values()):
+        request.extensions = {**request.extensions, "trace": Watch(url.host)}
+
+
 _timeout_in_force_s: float | None = None
 _timeout_lock = threading.Lock()
 _open: list[Rates] = []
@@ -129,7 +158,8 @@ _open: list[Rates] = []
 def _steer_client(timeout_s: float) -> None:
     """Give huggingface_hub's client, one for the whole process, the manners that it does not have.
 
-    These are a timeout, our budgets, and no retries of its own: it would sleep for minutes in our thread.
+    These are a timeout, our budgets, care with redirects, and no retries of its own, for which it would sleep
+    in our thread for minutes.
     """
     global _timeout_in_force_s
     with _timeout_lock:
@@ -141,7 +171,7 @@ def _steer_client(timeout_s: float) -> None:
             client.timeout = hub_httpx.Timeout(timeout_s)
             hooks = client.event_hooks
             client.event_hooks = {
-                "request": [*hooks["request"], _before],
+                "request": [*hooks["request"], _stay_near_home, _before],
                 "response": [*hooks["response"], _after],
             }
             return client

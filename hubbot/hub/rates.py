@@ -20,11 +20,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
+import httpx
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
 from hubbot.errors import RateLimited
+from hubbot.hub.addresses import Url, origin
 from hubbot.hub.faults import Response, is_refusal_for_now, wait_s
 
 API, RESOLVERS, PAGES, STRICT = KINDS = ("api", "resolvers", "pages", "strict")
@@ -61,19 +62,6 @@ class Rate:
     requests: int
     refused: int
     waited_s: float
-
-
-class Url(Protocol):
-    """What both clients' addresses have in common."""
-
-    @property
-    def scheme(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int | None: ...
-    @property
-    def path(self) -> str: ...
 
 
 class Request(Protocol):
@@ -128,14 +116,12 @@ class Rates:
     """
 
     def __init__(self, endpoint: str, clock: Clock, longest_wait_s: float) -> None:
-        self._home, self._clock, self._longest_wait_s = urlsplit(endpoint), clock, longest_wait_s
+        self._home, self._clock, self._longest_wait_s = origin(httpx.URL(endpoint)), clock, longest_wait_s
         self._budgets = {kind: _Budget(kind) for kind in KINDS}
         self._lock = threading.Lock()
 
     def covers(self, url: Url) -> bool:
-        return _origin(url.scheme, url.host, url.port) == _origin(
-            self._home.scheme, self._home.hostname or "", self._home.port
-        )
+        return origin(url) == self._home
 
     def before(self, request: Request) -> None:
         """Wait until this request may be asked.
@@ -276,7 +262,3 @@ def _told(response: Response) -> Any:
         return parse_ratelimit_headers(response.headers)
     except ValueError:  # a number of thousands of digits
         return None
-
-
-def _origin(scheme: str, host: str, port: int | None) -> tuple[str, str, int | None]:
-    return scheme, host.lower(), port or {"http": 80, "https": 443}.get(scheme)

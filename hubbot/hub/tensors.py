@@ -10,7 +10,9 @@ opened. A header is read once per Hub object and counted once.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,6 +38,8 @@ from hubbot.weights.shards import parse_index
 PATHS_PER_REQUEST = 500
 MAX_SHARDS = 1_000
 """The largest models have some two hundred; each costs a request at least."""
+DEAR_HEADER_BYTES = 1_000_000
+"""JSON takes up to thirty times its bytes of memory, so larger headers are parsed one after the other."""
 MAX_FILE_BYTES = 2**50
 """A petabyte; what claims more is none of this world, and no database would take the sum."""
 _CONTENT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -317,6 +321,9 @@ def _open(hub: Hub, upload: Upload, file: RemoteFile, meter: Meter) -> _Opened:
     return known
 
 
+_one_dear = threading.Lock()
+
+
 def _open_anew(hub: Hub, place: Place, meter: Meter) -> _Opened:
     repo, file, size = place.repo, place.file.path, place.file.size
     guess = min(size, _likely_header(hub, place))
@@ -325,7 +332,8 @@ def _open_anew(hub: Hub, place: Place, meter: Meter) -> _Opened:
     end = PREFIX_BYTES + length
     if end > guess:
         head += read_span(hub, place, Span(guess, end), meter)
-    header = parse_header(head[PREFIX_BYTES:end], file_size=size, repo=repo, file=file)
+    with _one_dear if length > DEAR_HEADER_BYTES else nullcontext():
+        header = parse_header(head[PREFIX_BYTES:end], file_size=size, repo=repo, file=file)
     hub.cache.put(_kin(place), end, cost=100)
     return _Opened(place, header, head[end:])
 

@@ -7,10 +7,8 @@ send us into this machine's neighbourhood.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-import socket
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import Any
 import httpx
 
 from hubbot.errors import HubUnavailable, UnsafeRedirect
+from hubbot.hub.addresses import Watch, is_watched, origin, refusal
 from hubbot.hub.faults import AnswerTooLarge, from_response, shown, translated
 from hubbot.hub.rates import Rates
 
@@ -102,8 +101,8 @@ class Wire:
         if ranged and (response := self._led_before(url, headers)):
             return response
         for _ in range(MAX_REDIRECTS + 1):
-            ours = self._authorization if _origin(url) == _origin(self._home) else {}
-            request = self.http.build_request(method, url, headers={**headers, **ours}, json=body)
+            ours = self._authorization if origin(url) == origin(self._home) else {}
+            request = self._request(method, url, headers={**headers, **ours}, json=body)
             response = self.http.send(request, stream=True)
             if not response.has_redirect_location:
                 if ranged and url != asked and response.status_code == httpx.codes.PARTIAL_CONTENT:
@@ -118,6 +117,10 @@ class Wire:
             url = target
         raise UnsafeRedirect(f"more than {MAX_REDIRECTS} redirects", repo=repo, file=file)
 
+    def _request(self, method: str, url: httpx.URL, **asked: Any) -> httpx.Request:
+        watch = {"trace": Watch(url.host)} if is_watched(url, self._home) else {}
+        return self.http.build_request(method, url, extensions=watch, **asked)
+
     def _led_before(self, asked: httpx.URL, headers: Mapping[str, str]) -> httpx.Response | None:
         """The next range of a file from where its last one came: half the requests, and less of the limits.
 
@@ -128,7 +131,7 @@ class Wire:
             return None
         self._led.pop(asked, None)
         try:
-            response = self.http.send(self.http.build_request("GET", target, headers=headers), stream=True)
+            response = self.http.send(self._request("GET", target, headers=headers), stream=True)
         except httpx.TransportError:
             return None
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
@@ -175,26 +178,10 @@ class Wire:
         if following is None:
             return None
         page = response.url.join(following)
-        if _origin(page) != _origin(self._home):
+        ours = page.userinfo in (b"", self._home.userinfo)
+        if origin(page) != origin(self._home) or not ours:
             raise UnsafeRedirect(f"the next page is elsewhere: {shown(str(page))}", repo=repo)
         return str(page)
-
-
-def refusal(source: httpx.URL, target: httpx.URL, *, home: httpx.URL) -> str | None:
-    """Why a redirect is not followed; None where it may be.
-
-    Args:
-        source: the address that answered.
-        target: where it points.
-        home: the endpoint. One on loopback may point anywhere on the web, as a test's does.
-    """
-    if target.scheme not in ("http", "https") or not target.host:
-        return "only web addresses are followed"
-    if source.scheme == "https" and target.scheme == "http":
-        return "https is not left for http"
-    if _is_loopback(home.host) or _origin(target) == _origin(home) or _is_public(target.host):
-        return None
-    return "private addresses are not visited"
 
 
 def _parse(raw: bytes) -> Any:
@@ -218,7 +205,7 @@ def _pruned(raw: bytes) -> bytes:
             depth -= 1
             if depth == MAX_DEPTH:
                 done = found.end()
-    return bytes(kept + raw[done:])
+    return bytes(kept if depth > MAX_DEPTH else kept + raw[done:])  # what is never closed ends there
 
 
 def _put_back(response: httpx.Response) -> None:
@@ -228,27 +215,3 @@ def _put_back(response: httpx.Response) -> None:
     if not packed and length.isdecimal() and int(length) <= MAX_REDIRECT_BYTES:
         response.read()
     response.close()
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_public(host: str) -> bool:
-    """Whether every address of a host is out on the Internet."""
-    try:
-        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
-    except OSError:
-        # No such name here. Behind a proxy that is usual, and without one the request fails by itself.
-        return True
-    addresses = [ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
-    return all((getattr(at, "ipv4_mapped", None) or at).is_global for at in addresses)

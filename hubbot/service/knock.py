@@ -55,10 +55,10 @@ class Door:
         deadline = time.monotonic() + wait_s
         while True:
             found = self._asked("GET", f"/orders/{order}")
-            if found["finished_at"]:
-                return str(found["outcome"])
             if far := found["progress"]:
                 progress(int(far.get("done", 0)), int(far.get("of", 0)))
+            if found["finished_at"]:
+                return str(found["outcome"])
             if time.monotonic() >= deadline:
                 return None
             time.sleep(EVERY_S)

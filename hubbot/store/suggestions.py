@@ -133,7 +133,8 @@ def _fill(row: SuggestionRow, suggestion: Suggestion, now: datetime) -> None:
     row.base_commit, row.title, row.body = suggestion.base_commit, suggestion.title, suggestion.body
     row.added, row.new_text = list(suggestion.added), suggestion.new_text
     row.reason, row.pull_request = suggestion.reason, suggestion.pull_request
-    row.content_ids, row.changed_at = list(suggestion.content_ids), now
+    row.content_ids, row.version = list(suggestion.content_ids), suggestion.version
+    row.changed_at = now
 
 
 def _latest(session: Session, repo: str) -> SuggestionRow | None:
@@ -163,4 +164,5 @@ def _record(row: SuggestionRow) -> Suggestion:
         reason=row.reason,
         pull_request=row.pull_request,
         content_ids=tuple(row.content_ids),
+        version=row.version,
     )

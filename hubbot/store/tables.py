@@ -278,6 +278,7 @@ class SuggestionRow(Base):
     reason: Mapped[str]
     pull_request: Mapped[str | None]
     content_ids: Mapped[list[Any]]
+    version: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
     opened_at: Mapped[datetime | None]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hubbot.errors import CorruptHeader, TruncatedFile, UnsupportedDtype
+from hubbot.errors import CorruptHeader, TruncatedFile, UnsupportedDtype, WeightsError
 from hubbot.weights.dtypes import BITS
 from hubbot.weights.strict_json import is_count, is_text, parse_object
 
@@ -90,6 +90,15 @@ def parse_header(raw: bytes, *, file_size: int, repo: str, file: str) -> Header:
         TruncatedFile: the header is sound and the file shorter than it says.
         UnsupportedDtype: a dtype that the format does not have.
     """
+    try:
+        return _believed(raw, file_size, repo, file)
+    except WeightsError as error:
+        # Its frames hold all that was parsed, and whoever keeps the error would keep that as well.
+        error.__context__ = None
+        raise error.with_traceback(None) from None
+
+
+def _believed(raw: bytes, file_size: int, repo: str, file: str) -> Header:
     if not raw.startswith(b"{"):
         raise CorruptHeader("the header is no JSON object", repo=repo, file=file)
     try:

@@ -9,9 +9,9 @@ import pytest
 from stage import settings_for
 
 from hubbot.app import open_bot
+from hubbot.bot import Bot
 from hubbot.demo.world import TOKENS
 from hubbot.localhub.server import Server
-from hubbot.pipeline import Bot
 
 BotOf = Callable[..., AbstractContextManager[Bot]]
 

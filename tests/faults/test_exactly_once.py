@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import HfApi
 from stage import TOKEN, drafted
 
-from hubbot import pipeline
-from hubbot.pipeline import settle
+from hubbot import courtesy
+from hubbot.courtesy import settle
 from hubbot.records import SuggestionState as S
 from hubbot.rounds import open_due
 
@@ -21,7 +21,7 @@ LATE_S, SETTLING_S = 1.0, 2.0
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
     """Minutes made seconds; the lag of the list is still within."""
-    monkeypatch.setattr(pipeline, "SETTLING", timedelta(seconds=SETTLING_S), raising=False)
+    monkeypatch.setattr(courtesy, "SETTLING", timedelta(seconds=SETTLING_S), raising=False)
 
 
 def pulls(hub, repo=REPO):
@@ -112,14 +112,14 @@ def test_a_bot_that_could_not_look_has_asked_for_nothing(hub, bot_of, path):
 
 
 def test_a_clock_that_was_set_back_begins_the_wait_anew(hub, bot_of, monkeypatch):
-    monkeypatch.setattr(pipeline, "SETTLING", timedelta(hours=1))
+    monkeypatch.setattr(courtesy, "SETTLING", timedelta(hours=1))
     hub.faults.add("late-list", path="*/discussions", method="GET", seconds=LATE_S)
     with bot_of() as bot:
         drafted(bot, hub, REPO)
         hub.faults.add("lost-reply", path="*/commit/*", times=1, seconds=0)
         open_due(bot)
         with monkeypatch.context() as patched:
-            patched.setattr(pipeline, "datetime", Earlier)
+            patched.setattr(courtesy, "datetime", Earlier)
             open_due(bot)
         assert len(pulls(hub)) == 1
         assert bot.store.suggestion(REPO).state is S.OPENING
@@ -129,7 +129,7 @@ def test_a_clock_that_was_set_back_begins_the_wait_anew(hub, bot_of, monkeypatch
     assert len(pulls(hub)) == 1
 
 
-class Earlier(pipeline.datetime):
+class Earlier(courtesy.datetime):
     """The time of yesterday."""
 
     @classmethod

@@ -11,7 +11,7 @@ from benchmarks.report import RESULTS
 
 def test_it_runs_from_nothing(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "argv", ["faults", "--smoke", "--json"])
-    monkeypatch.setattr("hubbot.pipeline.SETTLING", faults.pipeline.SETTLING)  # put back afterwards
+    monkeypatch.setattr("hubbot.courtesy.SETTLING", faults.courtesy.SETTLING)  # put back afterwards
     faults.main()
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
     assert rows["kills"]["value"] == faults.SMOKE_KILLS

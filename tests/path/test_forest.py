@@ -20,10 +20,11 @@ import pytest
 from safetensors.numpy import save
 from stage import settings_for
 
-from hubbot.app import export_trees, open_bot, open_store, order
+from hubbot.admin import export_trees, order
+from hubbot.app import open_bot, open_store
+from hubbot.bot import Bot
 from hubbot.errors import UsageError
 from hubbot.localhub.server import Server
-from hubbot.pipeline import Bot
 from hubbot.records import How, Placement, Source
 from hubbot.rounds import add_root, poll
 from hubbot.settings import Settings

@@ -21,6 +21,7 @@ from stage import TOKEN, files_of, settings_for, upload
 from hubbot import batches, pipeline, visits
 from hubbot.app import open_bot
 from hubbot.cli.logs import set_up
+from hubbot.courtesy import settle
 from hubbot.errors import HubUnavailable, WeightsError
 from hubbot.hub import wire
 from hubbot.hub.client import Hub
@@ -28,7 +29,6 @@ from hubbot.hub.pulls import read_card
 from hubbot.hub.tensors import contents
 from hubbot.hub.uploads import one, recent
 from hubbot.localhub.server import Server
-from hubbot.pipeline import settle
 from hubbot.records import Reading, SuggestionState, Upload
 from hubbot.rounds import follow, open_due, poll, rerun
 from hubbot.settings import load
@@ -225,6 +225,22 @@ def test_a_repo_that_is_gone_keeps_no_news_from_the_others(hub, bot_of, sure):
         HfApi(hub.endpoint, token="hf_honest").change_discussion_status(GOOD, number, "closed")
         assert [s.repo for s in follow(bot)] == [GOOD]
         assert rerun(bot, bot.store.chosen(Choice(sure.root))) == 1
+
+
+def test_a_repo_that_is_gone_is_refused_on_record_and_not_tried_for_ever(hub, bot_of, sure):
+    upload(hub.repos, EVIL, files_of(sure))
+    with bot_of(mode="draft") as bot:
+        poll(bot)
+        assert bot.store.suggestion(EVIL).state is SuggestionState.DRAFT
+    hub.repos.delete(EVIL)
+    with bot_of(mode="auto") as bot:
+        open_due(bot)
+        told = bot.store.suggestion(EVIL)
+        assert told.state is SuggestionState.REFUSED
+        assert "no such repo" in told.reason
+        asked = len(hub.log)
+        open_due(bot)
+        assert len(hub.log) == asked
 
 
 def test_a_draft_bot_finishes_nothing_that_would_be_seen(hub, bot_of, sure, monkeypatch):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from huggingface_hub import HfApi
 from safetensors.numpy import load, save
 from stage import HUBBOT, TOKEN, clean_environ, files_of, settings_for, upload
 
+from hubbot import courtesy
 from hubbot.app import open_bot
 from hubbot.localhub.server import Server
 from hubbot.records import SuggestionState
@@ -278,7 +279,7 @@ def hours(first: int, last: int) -> str:
     return f"{(now + first) % 24}-{(now + last) % 24}"
 
 
-def test_nothing_is_opened_in_quiet_hours(hub, tmp_path, sure):
+def test_nothing_is_opened_in_quiet_hours(hub, tmp_path, sure, monkeypatch):
     upload(hub.repos, OWNER, files_of(sure[0]))
     night = Neighbourhood(hub, tmp_path / "home", quiet_hours=hours(0, 3))
     night.comes_by()
@@ -289,6 +290,7 @@ def test_nothing_is_opened_in_quiet_hours(hub, tmp_path, sure):
         bot.store.save_suggestion(replace(bot.store.suggestion(OWNER), state=SuggestionState.OPENING))
     night.comes_by()
     assert night.pulls() == [], "what a crash left half opened waits as well"
+    monkeypatch.setattr(courtesy, "SETTLING", timedelta(0))  # as if it had been half opened minutes ago
     day = Neighbourhood(hub, night.home, quiet_hours=hours(3, 6))
     day.comes_by()
     assert [p.status for p in day.pulls()] == ["open"]

@@ -8,7 +8,8 @@ import pytest
 from stage import files_of, settings_for, upload
 
 from hubbot import batches
-from hubbot.app import open_bot, order
+from hubbot.admin import order
+from hubbot.app import open_bot
 from hubbot.errors import UsageError
 from hubbot.records import SuggestionState
 from hubbot.rounds import poll

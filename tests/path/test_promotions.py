@@ -11,11 +11,14 @@ from contextlib import closing
 import pytest
 from stage import files_of, settings_for, upload
 
-from hubbot.app import open_bot, open_reader, order, router
+from hubbot.admin import order
+from hubbot.app import open_bot, open_reader, router
 from hubbot.errors import UsageError
 from hubbot.experts.router import shipped
 from hubbot.orders import obey
+from hubbot.records import SuggestionState
 from hubbot.rounds import poll, rerun
+from hubbot.store.choice import Choice
 
 TREE = "digits-zoo/vit-a"
 NAME = "digits-vit-a"
@@ -84,7 +87,7 @@ def test_a_running_bot_follows_and_a_rollback_costs_no_work(settings, versions, 
         assert f"{TREE} is read by {NAME} {newer}, before by {NAME} {older}" in told
         assert "0 readings of its own hold again, 4 are of others: `hubbot tree rerun" in told
         assert readings(bot, members) == first, "a promotion alone reads nothing"
-        assert rerun(bot, TREE) == 4
+        assert rerun(bot, bot.store.chosen(Choice(TREE))) == 4
         second = readings(bot, members)
         assert {reading.version for reading in second.values()} == {newer}
         assert recognised(second) < recognised(first)
@@ -97,7 +100,7 @@ def test_a_running_bot_follows_and_a_rollback_costs_no_work(settings, versions, 
 
         engine = bot.reader.engine
         engine.close()
-        assert rerun(bot, TREE) == 4
+        assert rerun(bot, bot.store.chosen(Choice(TREE))) == 4
         assert engine._pool is None, "no expert was asked"
         assert readings(bot, members) == first
         assert rows(bot.store) == written
@@ -114,7 +117,7 @@ def test_weights_that_changed_meanwhile_keep_their_new_reading(settings, version
         poll(bot)
         carried_out(bot, "expert promote", name=NAME, version=newer)
         hub.repos.commit(members[0], files_of(other))
-        rerun(bot, TREE)
+        rerun(bot, bot.store.chosen(Choice(TREE)))
         fresh = bot.store.reading(members[0])
         told = carried_out(bot, "expert rollback", tree=TREE, name=NAME, version=newer)
         assert "3 readings of its own hold again, 1 are of others" in told
@@ -171,3 +174,21 @@ def test_what_is_not_at_hand_is_not_promoted(settings, name, version, said):
     with open_bot(settings) as bot:
         assert bot.store.promotions() == []
         assert bot.store.commands()[0].outcome.startswith("failed: ")
+
+
+def test_what_a_version_said_that_does_not_answer_any_more_is_not_opened(settings, versions, members):
+    newer, older = versions
+    with open_bot(settings) as bot:
+        poll(bot)
+        drafts = bot.store.suggestions(SuggestionState.DRAFT)
+        assert drafts
+        assert {draft.version for draft in drafts} == {older}
+        carried_out(bot, "expert promote", name=NAME, version=newer)
+        rerun(bot, bot.store.chosen(Choice(TREE)))
+        fates = set()
+        for draft in drafts:
+            drawn_anew = bool(bot.store.reading(draft.repo).recognised)
+            told = "" if drawn_anew else carried_out(bot, "card open", repo=draft.repo)
+            now = bot.store.suggestion(draft.repo)
+            fates.add((drawn_anew, now.version == newer, told.startswith("not opened: ")))
+    assert fates <= {(True, True, False), (False, False, True)}

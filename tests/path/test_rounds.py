@@ -8,7 +8,8 @@ import pytest
 from stage import files_of, settings_for
 
 from hubbot import rounds
-from hubbot.app import chosen, open_bot
+from hubbot.admin import chosen
+from hubbot.app import open_bot
 from hubbot.errors import UsageError
 from hubbot.orders import obey
 
@@ -157,7 +158,7 @@ def test_a_rerun_chooses_by_date_by_outcome_and_by_number(hub, bot_of, tmp_path,
         assert "no answer" not in obey(bot)[0]
     assert chosen(settings, {"root": root}) == [f"owner/model{i}" for i in range(3)]
     assert chosen(settings, {"root": root, "limit": 2}) == ["owner/model0", "owner/model1"]
-    assert chosen(settings, {"root": root, "since": str(ago(days=8, hours=1).date())}) == [
+    assert chosen(settings, {"root": root, "since": ago(days=8, hours=1).isoformat()}) == [
         "owner/model1",
         "owner/model2",
     ]

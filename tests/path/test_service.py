@@ -14,7 +14,8 @@ import httpx
 import pytest
 from stage import HUBBOT, TOKEN, clean_environ, files_of, settings_for, upload
 
-from hubbot.app import live, open_store, order
+from hubbot.admin import live, order
+from hubbot.app import open_store
 from hubbot.errors import HubbotError, StoreLocked, UsageError
 from hubbot.service.knock import note_of
 

@@ -58,6 +58,21 @@ def test_every_recorded_reason_is_listed():
 
 
 def test_links_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "deploy/README.md"]:
+    for page in [
+        ROOT / "README.md",
+        ROOT / "SECURITY.md",
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "deploy/README.md",
+    ]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_what_the_threat_model_names_is_there():
+    named = set(
+        re.findall(
+            r"`((?:hubbot|space|tests|benchmarks)/[\w/]+(?:\.py)?)`", (ROOT / "SECURITY.md").read_text()
+        )
+    )
+    assert len(named) > 30
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []

@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 
+from hubbot.errors import HubUnavailable
 from hubbot.scheduler import Job, Schedule
 
 
@@ -31,6 +32,21 @@ def test_jobs_repeat_and_survive_their_own_failures(caplog):
     assert broken.ended_well_at is None
     assert (well.failures, well.runs, well.error) == (0, done.count("works"), "")
     assert well.ended_well_at >= well.began_at
+
+
+def test_a_hub_that_is_down_is_told_in_a_line(caplog):
+    stopping = threading.Event()
+
+    def fails():
+        stopping.set()
+        raise HubUnavailable("the Hub fails: 500")
+
+    schedule = Schedule([Job("look", 60, fails)])
+    schedule.run(stopping)
+    [record] = [record for record in caplog.records if record.name == "hubbot.scheduler"]
+    assert record.getMessage() == "look failed, and runs again in 60 s: the Hub fails: 500"
+    assert record.exc_info is None
+    assert schedule.states()[0].failures == 1
 
 
 def test_a_job_that_is_hurried_runs_at_once():

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from hubbot.cli import app
-from hubbot.cli.who import admin
+from hubbot.cli.ordering import user
 from hubbot.experts.artifact import describe
 from hubbot.experts.router import shipped
 from hubbot.store.store import Store
@@ -39,11 +39,11 @@ def test_promoted_taken_back_and_on_record(home: Path) -> None:
 
     lines = hubbot(home, "audit").stdout.splitlines()
     args = f"tree={INFO.tree} name={INFO.name} version={INFO.version}"
-    assert f"UTC  {admin()}  expert rollback {args}" in lines[0]
+    assert f"UTC  {user()}  expert rollback {args}" in lines[0]
     assert "is read by" in lines[1]
     assert f"expert promote name={INFO.name}" in lines[2]
     [newest] = json.loads(hubbot(home, "audit", "--json", "--limit", "1").stdout)
-    assert (newest["by"], newest["verb"], newest["args"]["tree"]) == (admin(), "expert rollback", INFO.tree)
+    assert (newest["by"], newest["verb"], newest["args"]["tree"]) == (user(), "expert rollback", INFO.tree)
     assert newest["asked_at"] <= newest["finished_at"]
 
 

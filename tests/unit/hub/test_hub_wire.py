@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubbot.hub.addresses import refusal
 from hubbot.hub.ranges import Span, coalesced
-from hubbot.hub.wire import MAX_DEPTH, _parse, _pruned, refusal
+from hubbot.hub.wire import MAX_DEPTH, _parse, _pruned
 
 HUB = httpx.URL("https://hub.example")
 

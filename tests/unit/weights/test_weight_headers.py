@@ -120,6 +120,7 @@ LIES: dict[str, tuple[Any, int]] = {
     "no dtype": ({"a": tensor(dtype=None)}, 8),
     "negative size": ({"a": tensor(shape=[-1, -2])}, 8),
     "size is a float": ({"a": tensor(shape=[2.0])}, 8),
+    "size is minus nothing": ('{"a": {"dtype":"F32","shape":[-0],"data_offsets":[0,0]}}', 0),
     "size is true": ({"a": tensor(end=4, shape=[True])}, 4),
     "shape is a number": ({"a": tensor(shape=2)}, 8),
     "65 dimensions": ({"a": tensor(end=4, shape=[1] * 65)}, 4),

@@ -1,4 +1,6 @@
-"""What waits, found by an index; when a repo was last looked at; how far an order has come."""
+"""What waits, found by an index; when a repo was last looked at; how far an order has come; whose words a
+suggestion is made from.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_uploads_waiting", "uploads", ["modified_at", "repo"], unique=False, sqlite_where=waits
     )
+    op.add_column("suggestions", sa.Column("version", sa.String(), nullable=False, server_default=""))
     op.add_column("commands", sa.Column("progress", sa.JSON(), nullable=False, server_default="{}"))
 
 
 def downgrade() -> None:
     op.drop_column("commands", "progress")
+    op.drop_column("suggestions", "version")
     op.drop_index("ix_uploads_waiting", "uploads")
     op.drop_index("ix_uploads_checked_at", "uploads")
     op.drop_column("uploads", "checked_at")
