@@ -19,7 +19,7 @@ from typing import Any
 from hubbot.bot import Bot
 from hubbot.descent import PASSING
 from hubbot.engine import Answer
-from hubbot.errors import EngineError, HubbotError
+from hubbot.errors import EngineError, HubbotError, StoreError
 from hubbot.growth import relate
 from hubbot.pipeline import record, suggest
 from hubbot.records import ExpertInfo, Reading, Tensors, Upload
@@ -112,6 +112,8 @@ class _Batches:
             self.take(visited.result())
         except PASSING as error:
             self.leave(upload, error)
+        except StoreError:
+            raise  # no fault of this upload: it stays unfinished, for when the database is well again
         except Exception as error:  # whatever it is: one upload must not stop the others
             log.error("%s: given up: %r", upload.repo, error, exc_info=log.isEnabledFor(logging.INFO))
             self.take(failed(upload, error))

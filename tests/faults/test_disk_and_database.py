@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from stage import HUBBOT, TOKEN, clean_environ, drafted, upload
 
 from hubbot.errors import StoreError
 from hubbot.records import SuggestionState as S
-from hubbot.rounds import open_due, poll
+from hubbot.rounds import look, open_due, poll, read
 from hubbot.store import connection
 from hubbot.store.store import Store
 
@@ -231,3 +232,21 @@ def test_a_reader_never_waits_for_who_writes(bot_of, database, pickles):
         with held(database), Store.open(f"sqlite:///{database}", read_only=True) as reader:
             assert {reading.repo for reading in reader.readings()} == pickles
         assert time.monotonic() - began < 10
+
+
+def test_a_lock_that_passes_is_no_uploads_end(hub, bot_of, database, monkeypatch):
+    """The write of its reading fails, and a note of that failure would succeed: it is not for the record."""
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_S", 0.3)
+    upload(hub.repos, "owner/model", {"pytorch_model.bin": b"never opened"})
+    with bot_of() as bot:
+        look(bot)
+        with closing(sqlite3.connect(database, isolation_level=None, check_same_thread=False)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            passing = threading.Timer(0.45, other.rollback)
+            passing.start()
+            with pytest.raises(StoreError, match="busy"):
+                read(bot)
+            passing.join()
+        assert bot.store.reading("owner/model") is None
+        read(bot)
+        assert reasons(database) == {"owner/model": "not-readable-safely"}
