@@ -10,16 +10,17 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from hubbot.bot import Bot
 from hubbot.descent import PASSING
 from hubbot.engine import Answer
-from hubbot.errors import EngineError, HubbotError, StoreError
+from hubbot.errors import EngineError, HubbotError, StoreUnavailable
 from hubbot.growth import relate
 from hubbot.pipeline import record, suggest
 from hubbot.records import ExpertInfo, Reading, Tensors, Upload
@@ -108,15 +109,7 @@ class _Batches:
 
     def arrive(self, upload: Upload, visited: Future[Visit]) -> None:
         """A visit has ended, one way or another."""
-        try:
-            self.take(visited.result())
-        except PASSING as error:
-            self.leave(upload, error)
-        except StoreError:
-            raise  # no fault of this upload: it stays unfinished, for when the database is well again
-        except Exception as error:  # whatever it is: one upload must not stop the others
-            log.error("%s: given up: %r", upload.repo, error, exc_info=log.isEnabledFor(logging.INFO))
-            self.take(failed(upload, error))
+        self._alone(upload, lambda: self.take(visited.result()))
 
     def take(self, seen: Visit) -> None:
         """Gather a visit with tensors, asking the engine when a batch is full; conclude any other."""
@@ -147,7 +140,23 @@ class _Batches:
                 answers = [error for _ in batch.members]
             alone = any(isinstance(answer, Reading) for answer in answers)
             for (seen, _), answer in zip(batch.members, answers, strict=True):
-                self._answered(seen, answer, alone)
+                self._alone(seen.upload, partial(self._answered, seen, answer, alone))
+
+    def _alone(self, upload: Upload, step: Callable[[], None]) -> None:
+        """A step of one upload's, which must not stop the others whatever comes of it.
+
+        Raises:
+            StoreUnavailable: no fault of this upload, which stays unfinished until the database is well.
+        """
+        try:
+            step()
+        except PASSING as error:
+            self.leave(upload, error)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.error("%s: given up: %r", upload.repo, error, exc_info=log.isEnabledFor(logging.INFO))
+            self.take(failed(upload, error))
 
     def _answered(self, seen: Visit, answer: Answer, alone: bool) -> None:
         """What one model of a batch came to.

@@ -22,6 +22,7 @@
     ├── EncoderError          a text encoder cannot be loaded
     ├── ZooError              a model zoo cannot be built or read
     ├── StoreError            the database cannot be used
+    │   ├── StoreUnavailable  not now: held by another, full, read only, damaged
     │   ├── StoreLocked       another bot owns it
     │   └── StoreMissing      it was to be read, and there is none yet
     └── EngineError           the worker that computes did not answer
@@ -212,6 +213,12 @@ class StoreError(HubbotError):
     """The database cannot be used."""
 
     code = "store"
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be used now: it is held by another, full, read only or damaged."""
+
+    code = "store-unavailable"
 
 
 class StoreLocked(StoreError):

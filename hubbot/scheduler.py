@@ -23,6 +23,8 @@ from hubbot.errors import HubbotError
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SET_BACK_S = 2.0
+"""Clocks are trimmed by less all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +81,25 @@ class Schedule:
                 next_run_time=datetime.now(UTC),
             )
 
-    def run(self, stopping: threading.Event) -> None:
+    def run(self, stopping: threading.Event, wall: Callable[[], float] = time.time) -> None:
         """Run the jobs until SIGTERM or Ctrl-C, then let the one at hand come to its end.
 
-        `stopping` is set first, for a job in the middle of many uploads to see; what it leaves undone the
-        next start takes up.
+        Args:
+            stopping: is set first, for a job in the middle of many uploads to see; what it leaves undone the
+                next start takes up.
+            wall: the clock that jobs are scheduled by. When that is set back they are all run at once: else
+                they would wait for their times to come again.
         """
+        ahead = wall() - time.monotonic()
         before = {number: signal.signal(number, _stopper(stopping)) for number in STOP_SIGNALS}
         self._scheduler.start()
         try:
             while not stopping.wait(timeout=1.0):  # short waits, so that Python gets to see the signal
-                pass
+                before_that, ahead = ahead, wall() - time.monotonic()
+                if ahead < before_that - SET_BACK_S:
+                    log.warning("the clock was set back by %.0f s", before_that - ahead)
+                    for job in self._states:
+                        self.hurry(job)
         finally:
             self._scheduler.shutdown(wait=True)
             for number, handler in before.items():

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 
-from hubbot.errors import StoreError, StoreMissing
+from hubbot.errors import StoreError, StoreMissing, StoreUnavailable
 from hubbot.records import (
     ExpertInfo,
     Placement,
@@ -404,7 +404,9 @@ def _speaking(path: Path) -> Iterator[None]:
             raise
         raise StoreError(error.message, file=str(path), hint=error.hint) from error
     except (SQLAlchemyError, OSError, OverflowError, RecursionError) as error:
-        raise StoreError(_sentence(error), file=str(path)) from error
+        # Of the database, which may be well again, or of what was to be written, which never will.
+        ours = isinstance(error, OSError) or type(error) in (OperationalError, DatabaseError)
+        raise (StoreUnavailable if ours else StoreError)(_sentence(error), file=str(path)) from error
 
 
 def _sentence(error: Exception) -> str:

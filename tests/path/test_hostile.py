@@ -104,14 +104,17 @@ def test_a_repo_that_vanishes_on_the_way_stops_nobody(hub, bot_of, sure):
         assert bot.store.suggestion(GOOD).state is SuggestionState.DRAFT
 
 
-def test_a_fault_that_nobody_foresaw_stops_nobody(hub, bot_of, a_child, monkeypatch):
-    def stumbling(upload, *others):
-        if upload.repo == EVIL:
-            raise ZeroDivisionError("surprise")
-        return place(upload, *others)
+@pytest.mark.parametrize(("room", "step"), [(visits, "place"), (batches, "relate")])
+def test_a_fault_that_nobody_foresaw_stops_nobody(hub, bot_of, a_child, monkeypatch, room, step):
+    """Before the worker is asked, and after it has answered."""
 
-    place = visits.place
-    monkeypatch.setattr(visits, "place", stumbling)
+    def stumbling(*given):
+        if any(getattr(one, "repo", "") == EVIL for one in given[:2]):
+            raise ZeroDivisionError("surprise")
+        return done(*given)
+
+    done = getattr(room, step)
+    monkeypatch.setattr(room, step, stumbling)
     upload(hub.repos, EVIL, files_of(a_child))
     upload(hub.repos, GOOD, files_of(a_child))
     with bot_of() as bot:

@@ -49,6 +49,25 @@ def test_a_hub_that_is_down_is_told_in_a_line(caplog):
     assert schedule.states()[0].failures == 1
 
 
+def test_a_clock_that_is_set_back_holds_no_job_up():
+    stopping, began, back = threading.Event(), [], []
+    schedule = Schedule([Job("often", 3600, lambda: began.append(time.monotonic()))])
+
+    def set_back():
+        while len(began) < 1:
+            time.sleep(0.01)
+        back.append(3600)
+        while len(began) < 2 and not stopping.wait(0.01):
+            pass
+        stopping.set()
+
+    changing = threading.Thread(target=set_back)
+    changing.start()
+    schedule.run(stopping, wall=lambda: time.time() - sum(back))
+    changing.join()
+    assert len(began) == 2
+
+
 def test_a_job_that_is_hurried_runs_at_once():
     stopping, began = threading.Event(), []
     schedule = Schedule([Job("rare", 3600, lambda: began.append(time.monotonic()))])
