@@ -17,7 +17,7 @@ from hubbot.errors import CardNotEditable
 BEGIN, END = "<!-- hubbot:begin -->", "<!-- hubbot:end -->"
 MENTION = re.compile(r"hubbot:(?:begin|end)", re.IGNORECASE)
 
-MAX_CHARACTERS = 60_000
+MAX_CHARACTERS = 40_000
 """A longer card would take seconds to parse."""
 
 

@@ -37,6 +37,8 @@ ROUNDING_S = 1.0
 """The Hub tells whole seconds, and does not tell which way it rounds them."""
 JITTER_S = 1.0
 """So that those who waited for one moment do not all ask at it."""
+SHORTEST_WAIT_S = 1e-6
+"""Less than that is what floating point leaves over of a wait, and sleeping it out may never end."""
 LONGEST_PAUSE_S = 3600.0
 """No answer, whatever it says, keeps us away for longer; then we ask again."""
 
@@ -156,7 +158,7 @@ class Rates:
     def _enter(self, budget: _Budget) -> int:
         """Stand in line and wait one's turn; anew where the Hub put the whole kind off meanwhile."""
         ticket, at = self._turn(budget)
-        while (wait := at - self._clock.now()) > 0:
+        while (wait := at - self._clock.now()) > SHORTEST_WAIT_S:
             self._clock.sleep(wait)
             if budget.paused_until > at:
                 ticket, at = self._turn(budget)

@@ -137,10 +137,10 @@ def test_any_card_is_refused_or_keeps_every_byte_outside(card: str) -> None:
     ],
 )
 def test_a_bomb_is_defused_in_seconds(piece: str) -> None:
-    bomb, began = piece * ((MAX_CHARACTERS - 1000) // len(piece)), time.monotonic()
+    bomb, began = piece * ((MAX_CHARACTERS - 1000) // len(piece)), time.process_time()
     for card in (bomb, f"{SECTION}{bomb}", f"{bomb}\n\n{SECTION}"):
         try:
             put_section(card.encode(), WORDS)
         except CardNotEditable:
             continue
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
