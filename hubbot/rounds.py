@@ -16,7 +16,7 @@ from hubbot.bot import Bot, Manners, Reader
 from hubbot.card.compose import compose
 from hubbot.card.front_matter import opted_out
 from hubbot.courtesy import settle
-from hubbot.errors import AccessDenied, HubError, RepoNotFound
+from hubbot.errors import HubError, RepoNotFound
 from hubbot.growth import alike, planted, root_of
 from hubbot.hub import pulls, uploads
 from hubbot.pipeline import notice, open_pull_request, probe
@@ -217,7 +217,7 @@ def open_due(bot: Bot) -> None:
         try:
             # Started again in a mode in which nothing leaves the house, not even the half opened does.
             settled = open_pull_request(bot, suggestion, only_look=bot.manners.mode in ("off", "draft"))
-        except (RepoNotFound, AccessDenied) as error:  # gone, gated, or discussions are switched off
+        except RepoNotFound as error:  # a refusal may be our token's fault, and is tried again
             settled = settle(bot, suggestion, SuggestionState.REFUSED, reason=error.message)
         except HubError as error:
             log.warning("%s: not opened, tried again at the next poll: %s", suggestion.repo, error)
