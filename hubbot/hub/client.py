@@ -23,8 +23,8 @@ from hubbot.hub.wire import Wire
 
 T = TypeVar("T")
 VERSION = version("hubbot")
-CACHED_BYTES = 32_000_000
-"""Headers as they came over the wire; parsed they take some ten times as much."""
+CACHED_BYTES = 80_000_000
+"""Of memory, as whoever puts something in reckons it, rather too much than too little."""
 
 
 class Cache:

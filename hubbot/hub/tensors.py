@@ -35,6 +35,8 @@ from hubbot.weights.dtypes import Floats, widen
 from hubbot.weights.header import PREFIX_BYTES, Header, TensorEntry, header_length, parse_header
 from hubbot.weights.shards import parse_index
 
+ENTRY_BYTES, PARSED = 8_000, 10
+"""What a small thing takes in the cache, keys and records around it; what a header takes, by its bytes."""
 PATHS_PER_REQUEST = 500
 MAX_SHARDS = 1_000
 """The largest models have some two hundred; each costs a request at least."""
@@ -204,7 +206,7 @@ def _family(hub: Hub, upload: Upload, meter: Meter, file: RemoteFile | None) -> 
     known: _Family | None = hub.cache.get(key)
     if known is None:
         known = _find_family(hub, upload, meter)
-        hub.cache.put(key, known, cost=100 * (len(known.shard_of or ()) + 1))
+        hub.cache.put(key, known, cost=ENTRY_BYTES + 300 * len(known.shard_of or ()))
     return known
 
 
@@ -317,7 +319,8 @@ def _open(hub: Hub, upload: Upload, file: RemoteFile, meter: Meter) -> _Opened:
     known: _Opened | None = hub.cache.get(key)
     if known is None:
         known = _open_anew(hub, Place(upload.repo, upload.commit, file), meter)
-        hub.cache.put(key, known, cost=known.known.end)
+        parsed = PARSED * known.header.data_start
+        hub.cache.put(key, known, cost=ENTRY_BYTES + parsed + len(known.rest))
     return known
 
 
@@ -334,7 +337,7 @@ def _open_anew(hub: Hub, place: Place, meter: Meter) -> _Opened:
         head += read_span(hub, place, Span(guess, end), meter)
     with _one_dear if length > DEAR_HEADER_BYTES else nullcontext():
         header = parse_header(head[PREFIX_BYTES:end], file_size=size, repo=repo, file=file)
-    hub.cache.put(_kin(place), end, cost=100)
+    hub.cache.put(_kin(place), end, cost=ENTRY_BYTES // 4)
     return _Opened(place, header, head[end:])
 
 
