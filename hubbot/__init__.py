@@ -16,13 +16,13 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     service
     scheduler | orders
     rounds | training | library
-    batches
+    batches | searching
     visits | growth | promotion
     pipeline
     courtesy
     bot
     engine | descent
-    hub | store | search | card | policy | trees | experts | encoders | zoo | localhub
+    hub | store | index | card | policy | trees | experts | encoders | zoo | localhub
     weights
     settings
     records
@@ -41,11 +41,12 @@ if TYPE_CHECKING:
     from hubbot.app import open_library, tell
     from hubbot.errors import HubbotError
     from hubbot.library import Library, ModelPage
-    from hubbot.records import Hit, Prediction, Reading, Upload
+    from hubbot.records import ExpertInfo, Hit, Prediction, Reading, Upload
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ExpertInfo": "hubbot.records",
     "Hit": "hubbot.records",
     "HubbotError": "hubbot.errors",
     "Library": "hubbot.library",
@@ -58,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ExpertInfo",
     "Hit",
     "HubbotError",
     "Library",

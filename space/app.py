@@ -1,6 +1,7 @@
-"""The Space itself: a search box, results as cards, a page for each model, addresses for both.
+"""The Space itself: a search box, results as cards, and the pages that an address names.
 
-`/?q=a dog` is a search, `/?model=owner/name` a model's page, `/?tree=owner/root` a tree's.
+`/?q=a dog` is a search, `/?model=owner/name` a model's page, `/?tree=owner/root` a tree's, `/?trees=` shows
+all of them, `/?experts=` who reads them, `/?expert=NAME` one of these.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # Before Gradio is imported: it asks home for news otherwise.
@@ -17,7 +19,9 @@ import gradio as gr
 
 from hubbot import Library, open_library
 from space import results
-from space.markup import NO_TREE, element
+from space.experts import expert_page, experts_page
+from space.forest import forest_page, overview, tree_page
+from space.markup import element, navigation
 from space.model import model_page
 from space.theme import CSS, theme
 
@@ -29,6 +33,15 @@ HERO = element("h1", "What was it trained on?") + element(
     "p",
     "Say what a model should know. hubbot looks for it in the weights, whatever the model card says.",
 )
+
+PAGES: Mapping[str, Callable[[Library, str, Mapping[str, str]], str]] = {
+    "model": lambda library, repo, asked: model_page(library, repo, asked.get("q", "")),
+    "tree": lambda library, root, _: tree_page(library, root),
+    "trees": lambda library, *_: forest_page(library),
+    "expert": lambda library, name, _: expert_page(library, name),
+    "experts": lambda library, *_: experts_page(library),
+}
+"""By what an address asks for: what it asks with, and all else that it says, to the page as HTML."""
 
 REMEMBER = """(text, tree) => {
   const at = new URL(location.href);
@@ -44,6 +57,7 @@ def build(library: Library) -> gr.Blocks:
     """The whole app over an open library."""
     demo = gr.Blocks(title="hubbot", analytics_enabled=False)
     with demo:
+        bar = gr.HTML(navigation(""), elem_id="hb-nav", apply_default_css=False)
         # Hidden until the address has been read: nobody types into a page that is about to change.
         with gr.Column(elem_id="hb-home", visible=False) as home:
             gr.HTML(HERO, elem_id="hb-hero")
@@ -54,21 +68,26 @@ def build(library: Library) -> gr.Blocks:
 
         def look(text: str, where: str | None) -> str:
             if not text.strip():
-                return results.overview(library)
+                return element("h2", "Model trees") + overview(library)
             only = None if where in (None, ALL_TREES) else where
             return results.answer(library, text, only, LIMIT)
 
         def arrive(request: gr.Request) -> tuple[object, ...]:
             asked = request.query_params.get("q", "")
-            away = _elsewhere(library, request)
-            if away:
-                return gr.Column(visible=False), asked, gr.Dropdown(), "", gr.HTML(away, visible=True)
+            name, away = _elsewhere(library, request.query_params)
+            shown = gr.HTML(navigation(name))
+            if name:
+                return shown, gr.Column(visible=False), asked, gr.Dropdown(), "", gr.HTML(away, visible=True)
             roots = [ALL_TREES, *(t.root for t in library.trees() if t.readings)]
             trees = gr.Dropdown(choices=roots, value=ALL_TREES)
-            return gr.Column(visible=True), asked, trees, look(asked, None), gr.HTML(visible=False)
+            return shown, gr.Column(visible=True), asked, trees, look(asked, None), gr.HTML(visible=False)
 
         demo.load(
-            arrive, None, [home, query, tree, found, page], show_progress="hidden", api_visibility="private"
+            arrive,
+            None,
+            [bar, home, query, tree, found, page],
+            show_progress="hidden",
+            api_visibility="private",
         )
         search: dict[str, Any] = {
             "fn": look,
@@ -104,14 +123,12 @@ def launch(library: Library, host: str | None = None, port: int | None = None) -
     return address
 
 
-def _elsewhere(library: Library, request: gr.Request) -> str:
-    """The page that the address names; empty for the search page."""
-    asked = request.query_params
-    if repo := asked.get("model"):
-        return model_page(library, repo, asked.get("q", ""))
-    if root := asked.get("tree"):
-        return results.tree_page(library, None if root == NO_TREE else root)
-    return ""
+def _elsewhere(library: Library, asked: Mapping[str, str]) -> tuple[str, str]:
+    """The name of the page that the address asks for, and the page; both empty for the search."""
+    for name, page in PAGES.items():
+        if name in asked:
+            return name, page(library, asked[name], asked)
+    return "", ""
 
 
 def _search_box() -> tuple[gr.Textbox, gr.Button, gr.Dropdown]:

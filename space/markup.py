@@ -67,6 +67,24 @@ def tree_page_of(root: str | None) -> str:
     return f"/?tree={quoted(root or NO_TREE)}"
 
 
+def expert_page_of(name: str) -> str:
+    """The address of an expert's page."""
+    return f"/?expert={quoted(name)}"
+
+
+WAYS = (("", "Search", "/?"), ("trees", "Trees", "/?trees="), ("experts", "Experts", "/?experts="))
+BELOW = {"model": "", "tree": "trees", "expert": "experts"}
+"""Under which of the ways a page lies."""
+
+
+def navigation(page: str) -> str:
+    """The ways through the Space, with the one that leads to this page marked."""
+    here = BELOW.get(page, page)
+    current = {here: ' aria-current="page"'}
+    ways = (f'<a href="{address}"{current.get(name, "")}>{told}</a>' for name, told, address in WAYS)
+    return f'<nav aria-label="hubbot">{"".join(ways)}</nav>'
+
+
 def bar(text: str, probability: float, *, cls: str = "") -> str:
     """A label with its probability as a bar and a number."""
     width = f'<span class="hb-track"><i style="width:{100 * probability:.1f}%"></i></span>'

@@ -1,9 +1,9 @@
-"""What a search gives: cards, or an honest word; and what is shown before anybody has asked."""
+"""What a search gives: cards, or an honest word."""
 
 from __future__ import annotations
 
 from hubbot import Hit, HubbotError, Library, ModelPage, Reading
-from space.markup import bar, chips, element, esc, link, page_of, percent, picture, plural, tree_page_of
+from space.markup import bar, chips, element, esc, link, page_of, percent, picture, plural
 
 SURE, LIKELY = 0.9, 0.5
 
@@ -39,37 +39,6 @@ def answer(library: Library, query: str, tree: str | None, limit: int) -> str:
     return note + element("p", head, cls="hb-lede") + element("ol", *cards, cls="hb-cards")
 
 
-def overview(library: Library) -> str:
-    """The trees and what was read in them."""
-    trees, counts = library.trees(), library.counts()
-    if not counts["uploads"]:
-        return element("p", "Nothing has been read yet. The bot fills this page as it goes.", cls="hb-note")
-    rows = [
-        _row(tree.root, tree.root, _tree_facts(tree.members, tree.readings, tree.expert)) for tree in trees
-    ]
-    if counts["unplaced"]:
-        rows.append(_row("in no tree", None, plural(counts["unplaced"], "model")))
-    told = (
-        f"{plural(counts['uploads'], 'upload')} seen, {counts['readings']:,} read, {counts['abstentions']:,} "
-        "left without an answer, each for a recorded reason."
-    )
-    title = element("h2", "Model trees")
-    return title + element("p", told, cls="hb-lede") + element("ul", *rows, cls="hb-trees")
-
-
-def tree_page(library: Library, root: str | None) -> str:
-    """All models of one tree, with what was read or why nothing was."""
-    pages = library.members(root)
-    top = element("nav", link("/?", "← search"), cls="hb-back")
-    title = element("h1", esc(root), cls="hb-repo") if root else element("h1", "In no tree")
-    told = element("p", plural(len(pages), "model") + ", the newest first", cls="hb-quiet")
-    rows = (
-        element("li", link(page_of(page.upload.repo), esc(page.upload.repo), cls="hb-repo"), _said(page))
-        for page in pages
-    )
-    return element("article", top, title, told, element("ul", *rows, cls="hb-trees"), cls="hb-model")
-
-
 def reason(reading: Reading) -> str:
     """Why there is no answer, without the repo's name, which stands above it."""
     return reading.abstention.text.removeprefix(f"{reading.repo}: ") if reading.abstention else ""
@@ -86,26 +55,6 @@ def examples(library: Library) -> list[str]:
         ]
         found += [text for text in texts[i:] + texts[:i] if text not in found][:1]
     return [*found[-4:], "a recipe for soup"] if found else []
-
-
-def _row(name: str, root: str | None, told: str) -> str:
-    there = link(tree_page_of(root), esc(name), cls="hb-repo" if root else "")
-    return element("li", there, element("span", told, cls="hb-quiet"))
-
-
-def _said(page: ModelPage) -> str:
-    reading = page.reading
-    if reading is None:
-        return element("span", "not read", cls="hb-quiet")
-    if reading.abstention:
-        return element("span", esc(reason(reading)), cls="hb-quiet")
-    return chips(page.label(p.label).tag for p in reading.recognised)
-
-
-def _tree_facts(members: int, readings: int, expert: str | None) -> str:
-    if expert is None:
-        return f"{plural(members, 'model')} · no expert yet"
-    return f"{plural(members, 'model')} · {readings:,} read by {esc(expert)}"
 
 
 def _card(library: Library, hit: Hit, query: str) -> str:

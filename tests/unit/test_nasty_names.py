@@ -43,8 +43,9 @@ from hubbot.records import (
 )
 from hubbot.store.store import Store
 from hubbot.trees.export import FORMATS, exported, graph
+from space.forest import overview, tree_page
 from space.model import model_page
-from space.results import answer, overview, tree_page
+from space.results import answer
 
 NOW, REPO = datetime(2026, 1, 1, tzinfo=UTC), "a/b"
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hubbot.index.found import Found
+from hubbot.index.labels import LabelIndex
 from hubbot.records import Hit, Prediction
-from hubbot.search.found import Found
-from hubbot.search.index import LabelIndex
 
 if TYPE_CHECKING:
     from hubbot.records import Floats

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hubbot.index.found import Found
+from hubbot.index.labels import Entry
+from hubbot.index.query import LEAST_SCORE, LEAST_SHARE, meant
 from hubbot.records import Hit, Prediction, TextHead
-from hubbot.search.found import Found
-from hubbot.search.index import Entry
-from hubbot.search.query import LEAST_SCORE, LEAST_SHARE, meant
 
 if TYPE_CHECKING:
     from hubbot.records import Floats

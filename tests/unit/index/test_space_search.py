@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hubbot.encoders.loading import OFFLINE_DEFAULT, load
+from hubbot.index.found import Found, mixed
+from hubbot.index.labels import Entry
+from hubbot.index.space import Member, TextSpace, relevance
 from hubbot.records import Hit, Prediction, TextHead
-from hubbot.search.found import Found, mixed
-from hubbot.search.index import Entry
-from hubbot.search.space import Member, TextSpace, relevance
 
 CONCEPTS = ["dog", "wolf face", "pear", "watermelon", "slice of pizza", "fire engine", "violin", "snowman"]
 UNHEARD = "trombone"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hubbot.encoders.loading import OFFLINE_DEFAULT, load
+from hubbot.index.labels import Entry, LabelIndex
+from hubbot.index.query import FLOOR, rank, weigh
 from hubbot.records import Hit, Prediction
-from hubbot.search.index import Entry, LabelIndex
-from hubbot.search.query import FLOOR, rank, weigh
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
