@@ -16,7 +16,9 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     service
     scheduler | orders
     rounds | training | library
-    batches | searching
+    batches | searching | indexing
+    understanding
+    shelves
     visits | growth | promotion
     pipeline
     courtesy
@@ -38,7 +40,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hubbot.app import open_library, tell
+    from hubbot.app import open_library, search, tell
     from hubbot.errors import HubbotError
     from hubbot.library import Library, ModelPage
     from hubbot.records import ExpertInfo, Hit, Prediction, Reading, Upload
@@ -55,6 +57,7 @@ _HOMES = {
     "Reading": "hubbot.records",
     "Upload": "hubbot.records",
     "open_library": "hubbot.app",
+    "search": "hubbot.app",
     "tell": "hubbot.app",
 }
 
@@ -68,6 +71,7 @@ __all__ = [
     "Reading",
     "Upload",
     "open_library",
+    "search",
     "tell",
 ]
 

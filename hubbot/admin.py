@@ -35,6 +35,7 @@ def serve(
     """
     from hubbot import rounds
     from hubbot.hub.uploads import is_repo_name
+    from hubbot.indexing import Indexer
     from hubbot.orders import VERBS, obey
     from hubbot.scheduler import Job, Schedule
     from hubbot.service.door import House, opened
@@ -43,13 +44,14 @@ def serve(
 
     stopping, started, pace = threading.Event(), datetime.now(UTC), settings.poll_interval_s
     mailbox = Mailbox(settings.webhook_secret, is_repo_name)
-    with open_bot(settings, watch=watch, stopping=stopping) as bot:
+    with open_bot(settings, watch=watch, stopping=stopping) as bot, Indexer(bot.store) as indexer:
         jobs = [
             Job("look", pace, lambda: rounds.look(bot)),
             Job("read", min(pace, 1.0), lambda: rounds.read(bot)),
             Job("open", pace, lambda: rounds.open_due(bot)),
             Job("orders", min(pace, 2.0), lambda: obey(bot)),
             Job("webhooks", min(pace, 2.0), lambda: rounds.look_at(bot, mailbox.empty())),
+            Job("index", 10 * pace, indexer.look),
         ]
         if settings.mode in ("review", "auto"):
             jobs.append(Job("follow", pace * 10, lambda: rounds.follow(bot)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from hubbot.errors import StoreError, UsageError
+from hubbot.index.question import LANGUAGE as LANGUAGE  # said again for the command line
 from hubbot.records import ExpertInfo, Placement, Reading, Upload
 from hubbot.settings import Settings, load, split_list
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hubbot.experts.router import Router
     from hubbot.hub.client import Hub
     from hubbot.library import Library
+    from hubbot.searching import SearchAnswer
     from hubbot.store.kin import KnownBy
     from hubbot.store.promotions import Promotion
     from hubbot.store.store import Store
@@ -233,6 +235,34 @@ def tell(repo: str, settings: Settings | None = None) -> Telling:
     with open_reader(settings or load()) as reader:
         seen, reading = consult(reader, repo)
         return Telling(seen.upload, seen.placement, reading, seen.expert)
+
+
+def build_index(settings: Settings) -> int:
+    """Make the index of the database in force anew; how many models it holds."""
+    from hubbot.indexing import build
+
+    with open_store(settings, read_only=True) as store:
+        return build(store)
+
+
+def search(
+    text: str, limit: int = 10, *, tree: str | None = None, database: str | None = None
+) -> SearchAnswer:
+    """Find models by saying what you want, in the database of the settings.
+
+    Args:
+        text: words, and what else the models must be like: see `LANGUAGE`.
+        tree: only models of this root.
+        database: another database than the settings'.
+
+    Example:
+        >>> hubbot.search("a dog -cat license:mit").hits[0].repo  # doctest: +SKIP
+    """
+    library = open_library(database)
+    try:
+        return library.search(text, tree, limit)
+    finally:
+        library.close()
 
 
 def open_library(database: str | None = None) -> Library:

@@ -24,7 +24,8 @@
     ├── StoreError            the database cannot be used
     │   ├── StoreUnavailable  not now: held by another, full, read only, damaged
     │   ├── StoreLocked       another bot owns it
-    │   └── StoreMissing      it was to be read, and there is none yet
+    │   ├── StoreMissing      it was to be read, and there is none yet
+    │   └── IndexDamaged      the search index beside it is not what it should be
     └── EngineError           the worker that computes did not answer
         └── BatchFailed       over one batch: it died, it hung, or it raised what nobody foresaw
             └── OutOfMemory   the batch does not fit
@@ -231,6 +232,12 @@ class StoreMissing(StoreError):
     """There is no database yet."""
 
     code = "store-missing"
+
+
+class IndexDamaged(StoreError):
+    """The search index beside the database is not what it should be."""
+
+    code = "index-damaged"
 
 
 class EngineError(HubbotError):

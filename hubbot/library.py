@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hubbot.records import ExpertInfo, Label, Placement, Reading, Suggestion, Upload
-from hubbot.searching import SearchAnswer, Searcher
+from hubbot.records import ExpertInfo, Glance, Hit, Label, Placement, Reading, Suggestion, Upload
+from hubbot.searching import Facet, SearchAnswer, Searcher
 
 if TYPE_CHECKING:
     from hubbot.encoders.interface import TextEncoder
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from hubbot.store.store import Store
 
 SAMPLE, PICTURES = "sample.png", (".png", ".jpg", ".jpeg", ".webp")
-UNSAFE_FOR_ALL = "not-for-all-audiences"
-"""The Hub's tag for what is not to be shown unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +74,20 @@ class Library:
         self._store, self._searcher = store, Searcher(store, load_encoder)
         self.endpoint = endpoint.rstrip("/")
 
+    def close(self) -> None:
+        self._store.close()
+
     def search(self, text: str, tree: str | None = None, limit: int = 10) -> SearchAnswer:
         """Models that were trained on what the text describes; see `hubbot.searching`."""
         return self._searcher.search(text, tree, limit)
+
+    def nearest(self, repo: str, limit: int = 10) -> tuple[Hit, ...]:
+        """Models that resemble this one in what they were trained on, the most alike first."""
+        return self._searcher.nearest(repo, limit)
+
+    def facets(self) -> tuple[Facet, ...]:
+        """Concepts, and in how many models each was recognised, the most frequent first."""
+        return self._searcher.facets()
 
     def model(self, repo: str) -> ModelPage | None:
         """What is known of one model; None for one that was never noticed."""
@@ -116,13 +125,13 @@ class Library:
         """Where the model lies on the Hub."""
         return f"{self.endpoint}/{repo}"
 
-    def picture(self, upload: Upload) -> str | None:
+    def picture(self, upload: Upload | Glance) -> str | None:
         """The address of a picture that the repo shows of itself; None where it has none for everybody.
 
         `sample.png` at its top, else the first one that it lists. Only its name says that it is one: show it
         as a picture and nothing else.
         """
-        if upload.gated or upload.private or upload.disabled or UNSAFE_FOR_ALL in upload.tags:
+        if not upload.shown:
             return None
         names = [name for name in upload.files if name.lower().endswith(PICTURES) and _is_below(name)]
         if not names:

@@ -6,7 +6,7 @@ Arrays are numpy's, and only named for the type checker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -53,6 +53,19 @@ class Upload:
     @property
     def owner(self) -> str:
         return self.repo.split("/", 1)[0] if "/" in self.repo else ""
+
+    @property
+    def shown(self) -> bool:
+        """Whether everybody may see its files."""
+        return shown(self.tags, gated=self.gated, private=self.private, disabled=self.disabled)
+
+
+NOT_FOR_ALL = "not-for-all-audiences"
+"""The Hub's tag for what is not to be shown unasked."""
+
+
+def shown(tags: Iterable[str], *, gated: bool, private: bool, disabled: bool) -> bool:
+    return not (gated or private or disabled or NOT_FOR_ALL in tags)
 
 
 # --- place ------------------------------------------------------------------------------------
@@ -255,6 +268,11 @@ class Prediction:
     recognised: bool
 
 
+def recognised(predictions: Iterable[Prediction]) -> tuple[Prediction, ...]:
+    """Those over their threshold, most probable first."""
+    return tuple(sorted((p for p in predictions if p.recognised), key=lambda p: -p.probability))
+
+
 @dataclass(frozen=True, slots=True)
 class Abstention:
     """Why an upload got no reading: a stable word and a sentence."""
@@ -291,8 +309,7 @@ class Reading:
     @property
     def recognised(self) -> tuple[Prediction, ...]:
         """The labels over their threshold, most probable first."""
-        known = [p for p in self.predictions if p.recognised]
-        return tuple(sorted(known, key=lambda p: -p.probability))
+        return recognised(self.predictions)
 
 
 # --- experts ----------------------------------------------------------------------------------
@@ -440,11 +457,65 @@ class PullRequest:
 # --- index ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Findable:
+    """What a search must know of a model: what an expert said of it, and what it can be filtered by.
+
+    Args:
+        embedding: of an expert with a text head, (r_T,).
+        author, license, task: who owns it, and what it says of itself.
+    """
+
+    repo: str
+    tree: str
+    expert: str
+    version: str
+    predictions: tuple[Prediction, ...]
+    modified_at: datetime
+    embedding: Floats | None = None
+    author: str = ""
+    license: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is shown of a model among others.
+
+    Args:
+        files: as of its upload; a picture may be among them.
+        shown: whether everybody may see them.
+        predictions: all that its expert said, in the order of the expert's head.
+    """
+
+    repo: str
+    commit: str
+    tree: str
+    expert: str
+    version: str
+    modified_at: datetime
+    how: How | None = None
+    author: str = ""
+    license: str | None = None
+    task: str | None = None
+    downloads: int = 0
+    files: tuple[str, ...] = ()
+    shown: bool = True
+    tensors_read: tuple[str, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+
+    @property
+    def recognised(self) -> tuple[Prediction, ...]:
+        """The labels over their threshold, most probable first."""
+        return recognised(self.predictions)
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A model that a text search found; `score` in [0, 1] is the chance that the text fits it."""
+    """A model that a search found; `score` in [0, 1] is the chance that it is what was asked for."""
 
     repo: str
     tree: str
     score: float
     because: tuple[Prediction, ...] = ()
+    glance: Glance | None = None

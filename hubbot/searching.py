@@ -1,32 +1,52 @@
-"""Text search over all that was read: the store and the index joined, for whoever looks for a model.
+"""Search over all that was read: the store and the index joined, for whoever looks for a model.
 
-It never writes. The index follows the database: when that has changed, the next search sees it.
+Each shelf answers in its own way, the answers are mixed by their chances, and what is shown of the models
+comes from the store. Nothing is written. The index follows the database: when that has changed, the next
+search sees it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from hubbot.encoders.loading import OFFLINE_DEFAULT
-from hubbot.errors import EncoderError
-from hubbot.index import query
+from hubbot.errors import EncoderError, UsageError
+from hubbot.index.chances import Mask
 from hubbot.index.found import Found, mixed
-from hubbot.index.labels import Entry, LabelIndex
-from hubbot.index.space import Member, TextSpace
-from hubbot.records import ExpertInfo, Hit
+from hubbot.index.generations import index_folder
+from hubbot.index.models import Models, newest
+from hubbot.index.question import Filters, Question, parsed
+from hubbot.index.shelf import LEAST_SHARE, Fit, find
+from hubbot.records import Glance, Hit, Prediction, recognised
+from hubbot.shelves import Shelves, Standing
+from hubbot.understanding import Heard, Lexicon, Seen, View
 
 if TYPE_CHECKING:
     from hubbot.encoders.interface import TextEncoder
     from hubbot.records import Floats
     from hubbot.store.store import Store
 
-MAX_QUERY_CHARS = 300
 LIKELY = 0.5
 """From this chance on a hit is an answer; below it the answer says so."""
+
+MOST_HITS = 1000
+
+FEW = 20
+"""So many concepts are counted one by one; more, all together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A concept, and in how many models it was recognised; `tag:` with its tag finds these."""
+
+    text: str
+    tag: str
+    models: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +57,13 @@ class SearchAnswer:
         hits: the best first.
         note: what the reader should know before believing the hits; empty where there is nothing to say.
         understood: the labels and concepts that the text was taken for, with how likely, the likeliest first.
+        facets: these concepts with their models, among those that the filters let through.
     """
 
     hits: tuple[Hit, ...] = ()
     note: str = ""
     understood: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Shelf:
-    """The models that one version of a text expert has read; `texts` are its concepts' embeddings, (k, d)."""
-
-    expert: ExpertInfo
-    space: TextSpace
-    texts: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class _Indexes:
-    """All that is searched; `wordings` are those of the labels as unit rows, (m, d)."""
-
-    labels: LabelIndex
-    wordings: Floats
-    spaces: tuple[_Shelf, ...]
-
-    @property
-    def known(self) -> list[str]:
-        """What experts call the things that they know, by turns, so that the first few come from all."""
-        turns = zip_longest(self.labels.texts, *(shelf.space.texts for shelf in self.spaces))
-        return list(dict.fromkeys(text for turn in turns for text in turn if text))
+    facets: tuple[Facet, ...] = ()
 
 
 class Searcher:
@@ -83,83 +81,190 @@ class Searcher:
     ) -> None:
         self._store, self._load_encoder, self._encoder = store, load_encoder, encoder
         self._lock = Lock()
-        self._seen: object = None
-        self._indexes: _Indexes | None = None
+        self._state: object = None
+        self._index: object = None
+        self._shelves: Shelves | None = None
+        self._lexicon: Lexicon | None = None
+        self._view: View | None = None
+        self._counted: tuple[View, Filters, tuple[Facet, ...]] | None = None
 
-    def search(self, text: str, tree: str | None = None, limit: int = 10) -> SearchAnswer:
-        """Models that were trained on what the text describes.
+    def search(self, typed: str, tree: str | None = None, limit: int = 10) -> SearchAnswer:
+        """Models that are what was asked for, in the language of `hubbot.index.question`.
 
         Args:
-            text: the first `MAX_QUERY_CHARS` characters count.
-            tree: only models of this tree, by its root.
+            tree: only models of this tree, by its root, whatever the question says.
+
+        Raises:
+            UsageError: what stands after one of its keys is no date, no chance, no model that was read.
         """
-        text = text.encode("utf-8", "replace").decode("utf-8")  # half a letter is nothing to an encoder
-        text = " ".join(text.split())[:MAX_QUERY_CHARS]
-        if not text:
+        question = parsed(typed)
+        if not question:
             return SearchAnswer(note="Describe what the model should know.")
-        indexes = self._fresh()
-        if not indexes.known:
+        if tree is not None:
+            question = replace(question, filters=replace(question.filters, tree=tree))
+        view = self._fresh()
+        if not view.shelves:
             return SearchAnswer(note="Nothing has been read yet.")
-        meaning = self._encoded(self._encoder, [text])[0]  # (d,)
-        found, silent = [query.find(indexes.labels, indexes.wordings @ meaning, tree=tree, limit=limit)], ""
-        for shelf in indexes.spaces:
+        limit = max(1, min(limit, MOST_HITS))
+        if question.text or question.like:
+            return self._answered(view, question, limit)
+        return self._newest(view, question.filters, limit)
+
+    def nearest(self, repo: str, limit: int = 10) -> tuple[Hit, ...]:
+        """Models that resemble this one in what they were trained on; none where it was not read."""
+        try:
+            return self._answered(self._fresh(), Question(like=(repo,)), limit).hits
+        except UsageError:
+            return ()
+
+    def facets(self, filters: Filters | None = None) -> tuple[Facet, ...]:
+        """Concepts, and in how many models each was recognised, the most frequent first."""
+        view, asked = self._fresh(), filters or Filters()
+        known = self._counted
+        if known is None or known[:2] != (view, asked):
+            known = self._counted = view, asked, _counted(view.shelves, asked)
+        return known[2]
+
+    # --- how it is answered ---
+
+    def _answered(self, view: View, question: Question, limit: int) -> SearchAnswer:
+        asked, filters = view.understand(question), question.filters
+        answers, silent = [], []
+        for seen in view.shelves:
+            parts = seen.masked(filters)
             try:
-                vector = self._encoded(shelf.expert.text_encoder, [shelf.expert.prompt.replace("{}", text)])[
-                    0
-                ]
+                heard = asked.heard(seen) if parts else Heard()
             except EncoderError as error:  # the other trees answer all the same
-                silent += f" The tree of {shelf.expert.tree} was not searched: {error}"
+                silent.append(f"The tree of {seen.expert.tree} was not searched: {error}")
                 continue
-            found.append(shelf.space.find(text, vector, shelf.texts @ meaning, tree=tree, limit=limit))
-        answer = mixed(found, limit)
-        note = (_note(answer, indexes.known) + silent).strip()
-        return SearchAnswer(answer.hits, note, answer.understood)
+            fits: list[Fit] = []
+            if heard.asks:
+                more = limit + len(question.like)
+                fits = find(
+                    parts,
+                    seen.kind,
+                    heard.asks,
+                    without=heard.without,
+                    least=filters.least or 0.0,
+                    limit=more,
+                )
+            answers.append(_Answer(seen, heard, [fit for fit in fits if fit.repo not in question.like]))
+        found = self._mixed(answers, question, limit)
+        note = _note(found, view.lexicon.known) if question.text else ""
+        if not found.hits and not note:
+            note = "No model that was read resembles it."
+        facets = _counted(view.shelves, filters, {text for text, _ in found.understood})
+        return SearchAnswer(found.hits, " ".join([*filter(None, [note]), *silent]), found.understood, facets)
+
+    def _mixed(self, answers: Sequence[_Answer], question: Question, limit: int) -> Found:
+        best = sorted((-fit.score, fit.repo) for answer in answers for fit in answer.fits)[:limit]
+        glances = self._store.glances([repo for _, repo in best])
+        return mixed([answer.told(question.text, glances) for answer in answers], limit)
+
+    def _newest(self, view: View, filters: Filters, limit: int) -> SearchAnswer:
+        """Nothing but filters: the newest models that they let through."""
+        found = [
+            (-int(models.columns.changed[row]), models.name(int(row)))
+            for seen in view.shelves
+            for models, mask in seen.masked(filters)
+            for row in newest(models.columns.changed, mask, limit)
+        ]
+        repos = [repo for _, repo in sorted(found)[:limit]]
+        glances = self._store.glances(repos)
+        hits = [_shown(glances[repo]) for repo in repos if repo in glances]
+        sure = tuple(hit for hit in hits if hit.score >= (filters.least or 0.0))
+        return SearchAnswer(sure, "" if sure else "No model that was read is like that.")
 
     def _encoded(self, encoder: str, texts: Sequence[str]) -> Floats:
         return self._load_encoder(encoder).encode(texts)
 
-    def _fresh(self) -> _Indexes:
+    # --- what is searched ---
+
+    def _fresh(self) -> View:
         """What is searched, of the database as it is now."""
         with self._lock:
-            state = self._state()
-            if self._indexes is None or state != self._seen:
-                self._indexes, self._seen = self._indexed(), state
-            return self._indexes
+            state, index = self._touched()
+            if self._shelves is None or index != self._index:
+                self._shelves, self._index, self._view = Shelves(self._store), index, None
+            elif state != self._state and self._shelves.follow():
+                self._view = None
+            self._state = state
+            if self._view is None:
+                self._view = self._looked(self._shelves.all)
+            return self._view
 
-    def _state(self) -> object:
-        """Differs when the database has been written to: SQLite touches the file or its log."""
-        files = (self._store.path, self._store.path.with_name(self._store.path.name + "-wal"))
-        return [(s.st_mtime_ns, s.st_size) for file in files if file.exists() for s in [file.stat()]]
+    def _looked(self, standing: Sequence[Standing]) -> View:
+        if self._lexicon is None or self._lexicon.keys != [one.key for one in standing]:
+            self._lexicon = Lexicon(standing, self._encoded, self._encoder)
+        return View(standing, self._lexicon)
 
-    def _indexed(self) -> _Indexes:
-        experts = self._by_version()
-        labelled: list[Entry] = []
-        aligned: dict[tuple[str, str], list[Member]] = {}
-        for reading in self._store.readings():
-            if not reading.predictions or reading.abstention or not reading.tree:
-                continue
-            by = (reading.expert, reading.version)
-            texts = {label.name: label.text for label in experts[by].labels} if by in experts else {}
-            entry = Entry(
-                reading.repo, reading.tree, {texts.get(p.label, p.label): p for p in reading.predictions}
-            )
-            if by in experts and experts[by].head == "text" and reading.embedding:
-                aligned.setdefault(by, []).append(Member(entry, reading.embedding))
-            else:
-                labelled.append(entry)
-        labels = LabelIndex(labelled)
-        shelves = [self._shelf(experts[by], members) for by, members in aligned.items()]
-        return _Indexes(labels, self._encoded(self._encoder, labels.wordings), tuple(filter(None, shelves)))
+    def _touched(self) -> tuple[object, object]:
+        """Differs when the database has been written to (SQLite touches the file or its log), or its
+        index."""
+        path = self._store.path
+        files = (path, path.with_name(path.name + "-wal"), index_folder(path) / "CURRENT")
+        *state, index = [_stamp(file) for file in files]
+        return state, index
 
-    def _shelf(self, expert: ExpertInfo, members: Sequence[Member]) -> _Shelf | None:
-        head = self._store.text_head(expert.name, expert.version)
-        if head is None:
-            return None
-        texts = [label.text for label in expert.labels]
-        return _Shelf(expert, TextSpace(members, texts, head), self._encoded(self._encoder, texts))
 
-    def _by_version(self) -> dict[tuple[str, str], ExpertInfo]:
-        return {(info.name, info.version): info for info in self._store.experts()}
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        about = file.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_size
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one shelf found, before it is known what is shown of the models."""
+
+    seen: Seen
+    heard: Heard
+    fits: Sequence[Fit]
+
+    def told(self, text: str, glances: Mapping[str, Glance]) -> Found:
+        hits = [self._hit(fit, text, glances[fit.repo]) for fit in self.fits if fit.repo in glances]
+        understood, first = self.heard.understood, next(iter(self.fits), None)
+        if text and first and first.own > 0.5 * first.score:  # it is the text itself that was found
+            understood = ((text, first.own), *understood)
+        return Found(tuple(hits), understood, self.heard.clear)
+
+    def _hit(self, fit: Fit, text: str, glance: Glance) -> Hit:
+        said = {prediction.label: prediction for prediction in glance.predictions}
+        named = (self.seen.expert.labels[j].name for j, _ in fit.reasons)
+        itself = text and fit.own >= LEAST_SHARE * fit.score
+        because = [Prediction(text, fit.own, recognised=False)] if itself else []
+        because += [said[name] for name in named if name in said]
+        return Hit(fit.repo, glance.tree, fit.score, tuple(because), glance)
+
+
+def _shown(glance: Glance) -> Hit:
+    """A model that nothing was asked of: what it surely knows speaks for it."""
+    sure = recognised(glance.predictions)
+    return Hit(glance.repo, glance.tree, max((p.probability for p in sure), default=0.0), sure, glance)
+
+
+def _counted(shelves: Iterable[Seen], filters: Filters, texts: set[str] | None = None) -> tuple[Facet, ...]:
+    """In how many models each concept was recognised; only those of these texts, if they are given."""
+    found: Counter[tuple[str, str]] = Counter()
+    for seen in shelves:
+        wanted = [j for j, text in enumerate(seen.kind.texts) if texts is None or text in texts]
+        for models, mask in seen.masked(filters) if wanted else []:
+            counts = _sure(models, wanted, mask)
+            for j in wanted:
+                found[seen.kind.texts[j], seen.expert.labels[j].tag] += counts[j]
+    order = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(Facet(text, tag, models) for (text, tag), models in order if models)
+
+
+def _sure(models: Models, wanted: Sequence[int], mask: Mask | None) -> dict[int, int]:
+    """In how many models each of these concepts was recognised."""
+    if len(wanted) > FEW:
+        counts = models.chances.counts(max(wanted) + 1, mask)
+        return {j: int(counts[j]) for j in wanted}
+    sure = {j: models.chances.surely(j) for j in wanted}
+    return {j: len(rows) if mask is None else int(mask[rows].sum()) for j, rows in sure.items()}
 
 
 def _note(answer: Found, known: Sequence[str]) -> str:

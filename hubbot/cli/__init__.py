@@ -30,6 +30,7 @@ app = typer.Typer(
 
 app.command("tell")(tell.tell)
 app.command("search")(search.search)
+app.command("index")(search.index)
 app.command("demo")(demo.demo)
 app.command("run")(bot.run)
 app.command("poll")(bot.poll)

@@ -1,4 +1,4 @@
-"""`hubbot search TEXT`: find models by saying what you want."""
+"""`hubbot search TEXT`: find models by saying what you want; `hubbot index`: so that it stays quick."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from hubbot import app as wiring
+from hubbot.app import LANGUAGE
 from hubbot.cli.console import AsJson, emit, percent, say, settings_of, table
 
 
 def search(
     context: typer.Context,
-    text: Annotated[str, typer.Argument(help="What the model should know, e.g. 'a handwritten seven'.")],
+    text: Annotated[
+        str, typer.Argument(help=f"What the model should know, e.g. 'a handwritten seven'; {LANGUAGE}")
+    ],
     tree: Annotated[str | None, typer.Option(help="Only models of this root.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 10,
     json: AsJson = False,
@@ -20,6 +23,7 @@ def search(
     """Find models by what they were trained on."""
     library = wiring.open_library(settings_of(context).database)
     answer = library.search(text, tree=tree, limit=limit)
+    concepts = "  ".join(f"{facet.tag} {facet.models}" for facet in answer.facets)
     if json:
         emit(answer)
         return
@@ -28,6 +32,8 @@ def search(
         return
     if answer.note:
         say(answer.note, style="dim")
+    if concepts:
+        say(f"in so many models: {concepts}", style="dim")
     rows = [
         (
             percent(hit.score),
@@ -38,3 +44,9 @@ def search(
         for hit in answer.hits
     ]
     table([">fits", "model", "tree", "because it was trained on"], rows, empty="")
+
+
+def index(context: typer.Context, json: AsJson = False) -> None:
+    """Make the search index anew beside the database; a running bot does so by itself when it is time."""
+    models = wiring.build_index(settings_of(context))
+    emit({"models": models}) if json else say(f"{models:,} models are in the index")

@@ -1,25 +1,26 @@
-"""What the indexes of different trees found, as one answer."""
+"""What several shelves found, as one answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hubbot.index.meaning import Understood
 from hubbot.records import Hit
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one index found.
+    """What one shelf found.
 
     Args:
         hits: the best first.
-        understood: what the text was taken for, with the chance that it means that, the likeliest first.
+        understood: what the text was taken for.
         clear: whether that is about one thing that is known, or about any of several.
     """
 
     hits: tuple[Hit, ...] = ()
-    understood: tuple[tuple[str, float], ...] = ()
+    understood: Understood = ()
     clear: bool = True
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from hubbot.records import Evidence, ExpertInfo, How, Kind, Label, Placement, Source, TextHead, Wanted
-from hubbot.store import heads
+from hubbot.store import changes, heads
 from hubbot.store.tables import ExpertRow, PlacementRow, PromotionRow, ReadingRow, TreeRow
 
 
@@ -95,6 +95,7 @@ def trees(session: Session) -> list[Tree]:
 def save_expert(session: Session, info: ExpertInfo, head: TextHead | None) -> None:
     ensure_tree(session, info.tree, info.roots)
     known = session.get(ExpertRow, (info.name, info.version))
+    changes.touch(session)
     session.merge(
         ExpertRow(
             name=info.name,
@@ -111,6 +112,10 @@ def experts(session: Session) -> list[ExpertInfo]:
     """Every version ever saved, in the order in which they came."""
     query = select(ExpertRow).order_by(ExpertRow.saved_at, ExpertRow.name, ExpertRow.version)
     return [_expert(row.info) for row in session.scalars(query)]
+
+
+def expert_versions(session: Session) -> set[tuple[str, str]]:
+    return {(name, version) for name, version in session.execute(select(ExpertRow.name, ExpertRow.version))}
 
 
 def text_head(session: Session, name: str, version: str) -> TextHead | None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from hubbot.errors import StoreError
 from hubbot.records import Abstention, Prediction, Reading
-from hubbot.store import forest
+from hubbot.store import changes, forest
 from hubbot.store.tables import EmbeddingRow, PredictionRow, ReadingRow
 
 
@@ -44,6 +44,7 @@ def record(session: Session, reading: Reading) -> bool:
         known = None
     if known is not None and known.latest:
         return False
+    changes.touch(session, [reading.repo])
     session.execute(others.values(latest=False))
     if known is not None:
         known.latest = True
@@ -73,14 +74,16 @@ def hold_again(session: Session, roots: Collection[str], expert: str, version: s
     now, own = aliased(ReadingRow), aliased(ReadingRow)
     same = or_(own.contents == now.contents, own.commit == now.commit)
     pairs = session.execute(
-        select(now.id, func.max(own.id))
+        select(now.id, func.max(own.id), now.repo)
         .join(own, and_(own.repo == now.repo, same, own.expert == expert, own.version == version))
         .where(now.latest, now.tree.in_(roots), now.expert != "", own.id != now.id)
-        .group_by(now.id)
+        .group_by(now.id, now.repo)
     ).all()
     for column, holds in ((0, False), (1, True)):  # a repo has one that holds, never two
         if pairs:
             session.execute(update(ReadingRow), [{"id": pair[column], "latest": holds} for pair in pairs])
+    if pairs:
+        changes.touch(session, [pair[2] for pair in pairs])
     return len(pairs)
 
 

@@ -6,7 +6,7 @@ come from any thread. Whoever runs the bot holds `lock()`; readers, and commands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from sqlalchemy.orm import Session
 from hubbot.errors import StoreError, StoreMissing, StoreUnavailable
 from hubbot.records import (
     ExpertInfo,
+    Findable,
+    Glance,
     Placement,
     Reading,
     Relative,
@@ -29,12 +31,11 @@ from hubbot.records import (
     Upload,
 )
 from hubbot.store import (
-    choice as choices,
-)
-from hubbot.store import (
+    changes,
     commands,
     connection,
     counts,
+    findable,
     forest,
     kin,
     lock,
@@ -44,6 +45,10 @@ from hubbot.store import (
     suggestions,
     uploads,
 )
+from hubbot.store import (
+    choice as choices,
+)
+from hubbot.store.changes import Clock
 from hubbot.store.choice import Choice
 from hubbot.store.commands import Command
 from hubbot.store.counts import Outcomes, Status
@@ -275,6 +280,10 @@ class Store:
     def experts(self) -> list[ExpertInfo]:
         return self._read(forest.experts)
 
+    def expert_versions(self) -> set[tuple[str, str]]:
+        """Names and versions of all that were ever saved."""
+        return self._read(forest.expert_versions)
+
     def promote(self, tree: str, expert: str, version: str) -> None:
         """Have this version answer for the tree."""
         self._write(promotions.promote, tree, expert, version)
@@ -314,6 +323,32 @@ class Store:
     def read_by_others(self, roots: Collection[str], expert: str, version: str) -> int:
         """In how many repos of the tree the word of another expert, or another version, holds."""
         return self._read(readings.read_by_others, roots, expert, version)
+
+    # --- for whoever searches ---
+
+    def clock(self) -> Clock:
+        """How often the database has changed."""
+        return self._read(changes.clock)
+
+    def changed(self, since: int) -> list[str]:
+        """The repos that a search would find to be others than at that time, by name."""
+        return self._read(changes.changed, since)
+
+    def findable(self, repos: Sequence[str]) -> list[Findable]:
+        """Those of these repos that can be found, by name; of no more than `PAGE` at once."""
+        with _speaking(self.path), self._reader.connect() as connection:
+            return findable.some(connection, repos)
+
+    @contextmanager
+    def all_findable(self) -> Iterator[tuple[Clock, Iterator[list[Findable]]]]:
+        """All that can be found, in pages by name, as of one time."""
+        with _speaking(self.path), Session(self._reader) as session, session.begin():
+            yield changes.clock(session), findable.pages(session.connection())
+
+    def glances(self, repos: Sequence[str]) -> dict[str, Glance]:
+        """What is shown of these repos among others; of those that were read."""
+        with _speaking(self.path), self._reader.connect() as connection:
+            return findable.glances(connection, repos)
 
     # --- suggestions ---
 

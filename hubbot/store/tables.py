@@ -112,6 +112,8 @@ class UploadRow(Base):
     """When it is tried again; at the next occasion where that is not said."""
     checked_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the Hub was last asked whether it is still there; unset until it was read."""
+    changed: Mapped[int] = mapped_column(BigInt, server_default="0", index=True)
+    """The time of `ClockRow` at which a search would last have found it to be another."""
 
 
 class TreeRow(Base):
@@ -300,6 +302,16 @@ class CommandRow(Base):
     """How far it has come: what a bot that was stopped in the middle goes on from."""
     finished_at: Mapped[datetime | None] = mapped_column(index=True)
     outcome: Mapped[str]
+
+
+class ClockRow(Base):
+    """One row: what this database goes by, and how often it has changed; see `store.changes`."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    identity: Mapped[str]
+    at: Mapped[int] = mapped_column(BigInt)
 
 
 class CursorRow(Base):

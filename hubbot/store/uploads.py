@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from hubbot.records import Upload
+from hubbot.store import changes
 from hubbot.store.tables import CursorRow, PlacementRow, UploadRow, Utc
 
 FARTHEST = timedelta(hours=8)
@@ -27,6 +28,9 @@ def save(session: Session, upload: Upload) -> None:
         row.tries, row.due_at = 0, None
     values = {name: getattr(upload, name) for name in FIELDS}
     session.merge(UploadRow(**{name: _plain(value) for name, value in values.items()}))
+    if row is not None and session.is_modified(row):  # a new one has no reading that could be found yet
+        session.flush()
+        changes.touch(session, [upload.repo])
 
 
 def get(session: Session, repo: str) -> Upload | None:
@@ -45,6 +49,7 @@ def notice(session: Session, page: Iterable[Upload]) -> int:
             new += 1
         if row is not None and went:
             row.finished = None
+            changes.touch(session, [row.repo])
     return new
 
 
@@ -114,6 +119,7 @@ def check(session: Session, repo: str) -> None:
 def forget(session: Session, repo: str) -> None:
     """It is gone, and is not asked about again unless it is listed again."""
     session.execute(update(UploadRow).where(UploadRow.repo == repo).values(checked_at=None))
+    changes.touch(session, [repo])
 
 
 def newest(session: Session, limit: int | None, tree: str | None) -> list[Upload]:

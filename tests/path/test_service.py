@@ -67,7 +67,7 @@ def test_it_watches_takes_orders_and_stops_on_sigterm(hub, tmp_path, children):
         assert "2 uploads" in first.outcome
         assert (first.by, second.by) == ("somebody", "ada")
         state = live(settings)
-        assert {"look", "read", "open", "orders", "webhooks", "recheck"} == {
+        assert {"index", "look", "read", "open", "orders", "webhooks", "recheck"} == {
             job["id"] for job in state["jobs"]
         }
         assert state["events"]["readings"] >= 2

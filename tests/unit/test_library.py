@@ -136,7 +136,8 @@ def test_new_readings_are_found_without_reopening(library: Library, database: st
 
 def test_an_unchanged_database_is_read_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     library.search("seven")
-    monkeypatch.delattr(Store, "readings")
+    monkeypatch.delattr(Store, "all_findable")
+    monkeypatch.delattr(Store, "changed")
     assert library.search("two").hits
 
 
