@@ -43,18 +43,22 @@ if TYPE_CHECKING:
     from hubbot.app import open_library, search, tell
     from hubbot.errors import HubbotError
     from hubbot.library import Library, ModelPage
-    from hubbot.records import ExpertInfo, Hit, Prediction, Reading, Upload
+    from hubbot.records import ExpertInfo, Glance, Hit, Prediction, Reading, Upload
+    from hubbot.searching import Facet, SearchAnswer
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ExpertInfo": "hubbot.records",
+    "Facet": "hubbot.searching",
+    "Glance": "hubbot.records",
     "Hit": "hubbot.records",
     "HubbotError": "hubbot.errors",
     "Library": "hubbot.library",
     "ModelPage": "hubbot.library",
     "Prediction": "hubbot.records",
     "Reading": "hubbot.records",
+    "SearchAnswer": "hubbot.searching",
     "Upload": "hubbot.records",
     "open_library": "hubbot.app",
     "search": "hubbot.app",
@@ -63,12 +67,15 @@ _HOMES = {
 
 __all__ = [
     "ExpertInfo",
+    "Facet",
+    "Glance",
     "Hit",
     "HubbotError",
     "Library",
     "ModelPage",
     "Prediction",
     "Reading",
+    "SearchAnswer",
     "Upload",
     "open_library",
     "search",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from hubbot.index.question import LANGUAGE
 from hubbot.records import ExpertInfo, Glance, Hit, Label, Placement, Reading, Suggestion, Upload
 from hubbot.searching import Facet, SearchAnswer, Searcher
 
@@ -64,6 +65,9 @@ class Library:
         endpoint: the Hub that the models lie on, for links.
     """
 
+    language = LANGUAGE
+    """What may be asked for, in a line."""
+
     def __init__(
         self,
         store: Store,
@@ -73,6 +77,7 @@ class Library:
     ) -> None:
         self._store, self._searcher = store, Searcher(store, load_encoder)
         self.endpoint = endpoint.rstrip("/")
+        self._labels: dict[tuple[str, str], dict[str, Label]] = {}
 
     def close(self) -> None:
         self._store.close()
@@ -84,6 +89,14 @@ class Library:
     def nearest(self, repo: str, limit: int = 10) -> tuple[Hit, ...]:
         """Models that resemble this one in what they were trained on, the most alike first."""
         return self._searcher.nearest(repo, limit)
+
+    def label(self, glance: Glance, name: str) -> Label:
+        """A label as the expert words it that read this model."""
+        key = glance.expert, glance.version
+        if key not in self._labels:
+            infos = self._store.experts()
+            self._labels = {(i.name, i.version): {label.name: label for label in i.labels} for i in infos}
+        return self._labels.get(key, {}).get(name, Label(name, name, name))
 
     def facets(self) -> tuple[Facet, ...]:
         """Concepts, and in how many models each was recognised, the most frequent first."""

@@ -20,6 +20,9 @@ def main() -> int:
     )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen from other machines")
     parser.add_argument("--port", type=int, default=7860, help="0 takes a free one")
+    parser.add_argument(
+        "--mcp", action="store_true", help="let language models search as well; needs pip install gradio[mcp]"
+    )
     given = parser.parse_args()
     try:
         library = open_library(given.database)
@@ -29,7 +32,7 @@ def main() -> int:
     from space.app import launch
 
     try:
-        address = launch(library, given.host, given.port or None)
+        address = launch(library, given.host, given.port or None, mcp=given.mcp or None)
     except OSError:
         print(f"error: port {given.port} of {given.host} cannot be served on: is it taken?", file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 # Before Gradio is imported: it asks home for news otherwise.
@@ -19,9 +19,10 @@ import gradio as gr
 
 from hubbot import Library, open_library
 from space import results
+from space.api import offer
 from space.experts import expert_page, experts_page
 from space.forest import forest_page, overview, tree_page
-from space.markup import element, navigation
+from space.markup import element, esc, navigation
 from space.model import model_page
 from space.theme import CSS, theme
 
@@ -62,15 +63,18 @@ def build(library: Library) -> gr.Blocks:
         with gr.Column(elem_id="hb-home", visible=False) as home:
             gr.HTML(HERO, elem_id="hb-hero")
             query, go, tree = _search_box()
+            gr.HTML(element("p", esc(library.language)), elem_id="hb-language", apply_default_css=False)
             chosen = _examples(library)
             found = gr.HTML(elem_id="hb-results", apply_default_css=False)
         page = gr.HTML(elem_id="hb-page", visible=False, apply_default_css=False)
 
-        def look(text: str, where: str | None) -> str:
+        def look(text: str, where: str | None) -> Iterator[str]:
             if not text.strip():
-                return element("h2", "Model trees") + overview(library)
+                yield _before(library)
+                return
+            yield results.waiting()
             only = None if where in (None, ALL_TREES) else where
-            return results.answer(library, text, only, LIMIT)
+            yield results.answer(library, text, only, LIMIT)
 
         def arrive(request: gr.Request) -> tuple[object, ...]:
             asked = request.query_params.get("q", "")
@@ -80,7 +84,8 @@ def build(library: Library) -> gr.Blocks:
                 return shown, gr.Column(visible=False), asked, gr.Dropdown(), "", gr.HTML(away, visible=True)
             roots = [ALL_TREES, *(t.root for t in library.trees() if t.readings)]
             trees = gr.Dropdown(choices=roots, value=ALL_TREES)
-            return shown, gr.Column(visible=True), asked, trees, look(asked, None), gr.HTML(visible=False)
+            *_, first = look(asked, None)
+            return shown, gr.Column(visible=True), asked, trees, first, gr.HTML(visible=False)
 
         demo.load(
             arrive,
@@ -96,20 +101,36 @@ def build(library: Library) -> gr.Blocks:
             "js": REMEMBER,
             "concurrency_limit": SEARCHES_AT_ONCE,
             "concurrency_id": "search",
-            "show_progress": "minimal",
+            "show_progress": "hidden",
+            "api_visibility": "private",
         }
-        gr.on([query.submit, go.click, tree.input], **search, api_name="search", trigger_mode="always_last")
+        gr.on([query.submit, go.click, tree.input], **search, trigger_mode="always_last")
         for button, text in chosen:
             typed = button.click(None, None, query, js=f"() => {json.dumps(text)}", api_visibility="private")
-            typed.then(**search, api_visibility="private")
+            typed.then(**search)
+        offer(library)
     return demo
 
 
-def launch(library: Library, host: str | None = None, port: int | None = None) -> str:
-    """Serve the app in the background; returns its address. `host` and `port` default to Gradio's own."""
+def _before(library: Library) -> str:
+    """What stands there before anybody has asked."""
+    return results.concepts(library) + element("h2", "Model trees") + overview(library)
+
+
+def launch(
+    library: Library, host: str | None = None, port: int | None = None, *, mcp: bool | None = None
+) -> str:
+    """Serve the app in the background; returns its address.
+
+    Args:
+        host, port: Gradio's own by default.
+        mcp: whether language models may search as well; as GRADIO_MCP_SERVER says by default.
+    """
     # The text encoder takes seconds to load: better now than while the first visitor waits.
     threading.Thread(target=results.answer, args=(library, "a model", None, 1), daemon=True).start()
-    _, address, _ = build(library).launch(
+    demo = build(library)
+    demo.queue(default_concurrency_limit=SEARCHES_AT_ONCE)
+    _, address, _ = demo.launch(
         server_name=host,
         server_port=port,
         theme=theme(),
@@ -119,6 +140,7 @@ def launch(library: Library, host: str | None = None, port: int | None = None) -
         ssr_mode=False,
         footer_links=[],
         prevent_thread_lock=True,
+        mcp_server=mcp,
     )
     return address
 

@@ -62,6 +62,11 @@ def page_of(repo: str, query: str = "") -> str:
     )
 
 
+def search_of(query: str) -> str:
+    """The address of a search."""
+    return f"/?q={quoted(query)}"
+
+
 def tree_page_of(root: str | None) -> str:
     """The address of a tree's page; of the models in no tree for None."""
     return f"/?tree={quoted(root or NO_TREE)}"
@@ -123,6 +128,21 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
         count /= KILO
     return f"{count:.1f} TB"
+
+
+def shortly(name: str) -> str:
+    """The end of a long dotted name, which says most."""
+    parts = name.split(".")
+    return name if len(parts) <= 4 else "…" + ".".join(parts[-4:])
+
+
+def count(number: int) -> str:
+    """A number of things for people: 950, 1.2k, 34k, 1.5M."""
+    for unit, size_of in (("M", 1_000_000), ("k", 1_000)):
+        if number >= size_of:
+            share = number / size_of
+            return f"{share:.1f}{unit}" if share < 10 else f"{share:.0f}{unit}"
+    return str(number)
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from hubbot import Library, ModelPage, Reading
-from space.markup import bar, chips, element, esc, facts, link, percent, plural, quoted, size, tree_page_of
-from space.results import HOW, reason, shown_of
+from space.markup import (
+    bar,
+    chips,
+    element,
+    esc,
+    facts,
+    link,
+    percent,
+    picture,
+    plural,
+    quoted,
+    size,
+    tree_page_of,
+)
+from space.results import HOW, reason
 
 SOURCES = {
     "card": "card",
@@ -69,6 +82,12 @@ def _title(library: Library, page: ModelPage) -> str:
     away = link(library.address(upload.repo), "on the Hub ↗", away=True)
     told = element("h1", esc(upload.repo), cls="hb-repo") + element("p", line, away, cls="hb-quiet")
     return element("header", element("div", told), shown_of(library, page))
+
+
+def shown_of(library: Library, page: ModelPage) -> str:
+    """The picture that a repo has of itself; nothing where it has none."""
+    address = library.picture(page.upload)
+    return picture(address, f"A picture from {page.upload.repo}") if address else ""
 
 
 def _verdict(page: ModelPage) -> str:

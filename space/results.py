@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from hubbot import Hit, HubbotError, Library, ModelPage, Reading
-from space.markup import bar, chips, element, esc, link, page_of, percent, picture, plural
+from hubbot import Facet, Glance, Hit, HubbotError, Library, Reading, SearchAnswer
+from space.markup import (
+    bar,
+    chips,
+    count,
+    element,
+    esc,
+    link,
+    page_of,
+    percent,
+    picture,
+    plural,
+    search_of,
+    shortly,
+)
 
 SURE, LIKELY = 0.9, 0.5
 
 RECENT = 20
 """Models of a tree among which an example is looked for."""
+
+FACETS = 18
+"""Concepts that are shown before anybody has asked."""
 
 HOW = {
     "root": "the root itself",
@@ -25,18 +41,62 @@ def answer(library: Library, query: str, tree: str | None, limit: int) -> str:
     try:
         found = library.search(query, tree=tree, limit=limit)
     except HubbotError as error:
-        return element("p", esc(f"The search cannot be made just now: {error}"), cls="hb-note")
+        hint = f" ({error.hint})" if error.hint else ""
+        return element("p", esc(f"This cannot be searched for: {error}{hint}"), cls="hb-note")
     note = element("p", esc(found.note), cls="hb-note") if found.note else ""
     if not found.hits:
         return note
-    taken = " or ".join(f"“{text}”" for text, _ in found.understood[:3])
-    how = f"taken for {esc(taken)}" if taken else "by their weights alone: no expert knows this by name"
-    head = (
-        f"{plural(len(found.hits), 'model')}, {how}. The percentage is the calibrated "
-        "chance that a model was trained on that."
-    )
     cards = (_card(library, hit, query) for hit in found.hits)
-    return note + element("p", head, cls="hb-lede") + element("ol", *cards, cls="hb-cards")
+    return note + _lede(found, query) + element("ol", *cards, cls="hb-cards")
+
+
+def waiting() -> str:
+    """What stands where the results will be, while they are looked for."""
+    card = '<li class="hb-card hb-waiting" aria-hidden="true"><i></i><i></i><i></i></li>'
+    return '<p class="hb-lede" role="status">Looking …</p>' + element("ol", card * 3, cls="hb-cards")
+
+
+def _lede(found: SearchAnswer, query: str) -> str:
+    """What the results are, and where else they may lead."""
+    models = plural(len(found.hits), "model")
+    meaning = "The percentage is the calibrated chance that a model is what you asked for."
+    if not found.understood and any(hit.because and not hit.because[0].recognised for hit in found.hits):
+        models += ", by their weights alone: no expert knows this by name"
+    told = element("p", f"{models}. {meaning}", cls="hb-lede")
+    if not found.facets:
+        return told
+    return told + element("div", element("span", "taken for"), _narrower(found.facets, query), cls="hb-taken")
+
+
+def _narrower(facets: tuple[Facet, ...], query: str) -> str:
+    """Concepts that lead to the models in which they were recognised."""
+    return element(
+        "ul",
+        *(
+            element(
+                "li",
+                link(
+                    search_of(_narrowed(query, facet.tag)),
+                    f"{esc(facet.text)} {element('b', count(facet.models))}",
+                ),
+            )
+            for facet in facets
+        ),
+        cls="hb-facets",
+    )
+
+
+def _narrowed(query: str, tag: str) -> str:
+    asked = f'tag:"{tag}"' if " " in tag else f"tag:{tag}"
+    return query if asked in query else f"{query} {asked}".strip()
+
+
+def concepts(library: Library) -> str:
+    """What was recognised most, and in how many models."""
+    facets = library.facets()[:FACETS]
+    if not facets:
+        return ""
+    return element("h2", "Recognised most") + _narrower(facets, "")
 
 
 def reason(reading: Reading) -> str:
@@ -57,45 +117,52 @@ def examples(library: Library) -> list[str]:
     return [*found[-4:], "a recipe for soup"] if found else []
 
 
+# --- a card --------------------------------------------------------------------------------------
+
+
 def _card(library: Library, hit: Hit, query: str) -> str:
-    page = library.model(hit.repo)
+    glance = hit.glance
+    if glance is None:  # its rows went between the search and now
+        return ""
     name = link(page_of(hit.repo, query), esc(hit.repo), cls="hb-repo hb-cover")
     score = element("strong", percent(hit.score)) + element("small", _word(hit.score))
-    reasons = element("ul", *(bar(_text(page, p.label), p.probability) for p in hit.because), cls="hb-bars")
-    foot = [element("span", f"{esc(hit.tree)} · {_how(page)}", cls="hb-quiet")]
-    foot.append(link(library.address(hit.repo), "on the Hub ↗", cls="hb-hub", away=True))
+    reasons = (bar(library.label(glance, p.label).text, p.probability) for p in hit.because)
     return element(
         "li",
         element("header", element("h3", name), element("p", score, cls="hb-score")),
-        reasons,
-        _others(page, hit),
-        element("footer", *foot),
-        shown_of(library, page),
+        element("ul", *reasons, cls="hb-bars"),
+        _others(library, glance, hit),
+        _foot(library, glance),
+        _picture(library, glance),
         cls="hb-card",
     )
 
 
-def shown_of(library: Library, page: ModelPage | None) -> str:
-    """The picture that a repo has of itself; nothing where it has none."""
-    address = library.picture(page.upload) if page else None
-    return picture(address, f"A picture from {page.upload.repo}") if page and address else ""
+def _foot(library: Library, glance: Glance) -> str:
+    """Where it stands, and what is known of it beside its weights."""
+    how = HOW.get(glance.how.value, "") if glance.how else "placed by hand"
+    facts = [f"{esc(glance.tree)}, {how}"]
+    facts += [esc(glance.license)] if glance.license else []
+    facts += [f"{count(glance.downloads)} downloads"] if glance.downloads else []
+    facts += (
+        [f"read from {element('code', esc(shortly(glance.tensors_read[0])))}"] if glance.tensors_read else []
+    )
+    told = element("p", " · ".join(facts), cls="hb-quiet")
+    like = link(search_of(f"like:{glance.repo}"), "more like this", cls="hb-hub")
+    away = link(library.address(glance.repo), "on the Hub ↗", cls="hb-hub", away=True)
+    return element("footer", told, element("p", like, away, cls="hb-ways"))
 
 
-def _others(page: ModelPage | None, hit: Hit) -> str:
+def _picture(library: Library, glance: Glance) -> str:
+    address = library.picture(glance)
+    return picture(address, f"A picture from {glance.repo}") if address else ""
+
+
+def _others(library: Library, glance: Glance, hit: Hit) -> str:
     """What else the model knows, so that a card says what it is."""
-    if page is None or page.reading is None:
-        return ""
     shown = {p.label for p in hit.because}
-    others = [page.label(p.label).tag for p in page.reading.recognised if p.label not in shown]
+    others = [library.label(glance, p.label).tag for p in glance.recognised if p.label not in shown]
     return element("div", "also", chips(others), cls="hb-also") if others else ""
-
-
-def _text(page: ModelPage | None, label: str) -> str:
-    return page.label(label).text if page else label
-
-
-def _how(page: ModelPage | None) -> str:
-    return HOW.get(page.placement.how.value, "") if page and page.placement else "placed by hand"
 
 
 def _word(score: float) -> str:

@@ -14,7 +14,7 @@ from hubbot.cli.console import AsJson, emit, percent, say, settings_of, table
 def search(
     context: typer.Context,
     text: Annotated[
-        str, typer.Argument(help=f"What the model should know, e.g. 'a handwritten seven'; {LANGUAGE}")
+        str, typer.Argument(help=f"What the model should know, e.g. 'a handwritten seven'. {LANGUAGE}")
     ],
     tree: Annotated[str | None, typer.Option(help="Only models of this root.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 10,

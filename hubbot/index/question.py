@@ -23,8 +23,8 @@ MOST_PARTS = 8
 """So many things that it is not to be, or models that it is to be like, are heard."""
 
 LANGUAGE = (
-    'words, -word or -"some words" to leave out, like:owner/model, '
-    "tree: author: license: task: tag: since: until: least:"
+    'Also: -word or -"some words" to leave out, like:owner/model, and tree: author: license: task: tag: '
+    "since: until: least: as in least:80% since:2026"
 )
 """The whole language in a line."""
 

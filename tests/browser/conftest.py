@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -134,21 +136,34 @@ def _unread(store: Store) -> None:
 @pytest.fixture(scope="session")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running Space."""
-    folder = tmp_path_factory.mktemp("space")
+    with serving(tmp_path_factory.mktemp("space")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def mcp_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one that language models may ask as well."""
+    with serving(tmp_path_factory.mktemp("space"), "--mcp") as address:
+        yield address
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[str]:
+    """A Space over a small database, as a process of its own; its address."""
     url = f"sqlite:///{folder / 'hubbot.db'}"
     with Store.open(url) as store:
         fill(store)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "space", "--database", url, "--port", str(port)]
+    command = [sys.executable, "-m", "space", "--database", url, "--port", str(port), *options]
     home = os.environ | {"HUBBOT_HOME": str(folder)}
     with (
         (folder / "errors.txt").open("w") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=home) as process,
     ):
         assert process.stdout is not None
-        told = process.stdout.readline()
+        told = next((line for line in process.stdout if "the Space is at" in line), "")
         address = f"http://127.0.0.1:{port}"
         try:
             assert address in told, f"the Space did not start: {(folder / 'errors.txt').read_text()}"

@@ -77,7 +77,8 @@ def test_a_question_is_cut_where_nobody_reads_on() -> None:
 
 
 def test_the_line_under_the_box_names_every_key() -> None:
-    assert {f.name for f in fields(Filters)} <= {word.strip(":") for word in LANGUAGE.split()}
+    assert {f"{f.name}:" for f in fields(Filters)} <= set(LANGUAGE.split())
+    assert parsed(LANGUAGE.rpartition("as in ")[2]).filters == Filters(least=0.8, since=day(2026))
     assert set(KEYS.values()) == {f.name for f in fields(Filters)}
 
 
