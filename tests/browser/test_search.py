@@ -101,11 +101,11 @@ def test_what_the_page_does_is_no_api(space: str) -> None:
 
 def test_a_language_model_finds_the_tool_and_uses_it(mcp_space: str) -> None:
     from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
+    from mcp.client.streamable_http import streamable_http_client
 
     async def ask() -> tuple[list[str], str, str]:
         async with (
-            streamablehttp_client(f"{mcp_space}/gradio_api/mcp/") as (reading, writing, _),
+            streamable_http_client(f"{mcp_space}/gradio_api/mcp/") as (reading, writing, _),
             ClientSession(reading, writing) as session,
         ):
             await session.initialize()
