@@ -80,6 +80,8 @@ class Lexicon:
     def __init__(self, standing: Sequence[Standing], encode: Encode, encoder: str) -> None:
         self._encode, self._encoder = encode, encoder
         self.keys = [one.key for one in standing]
+        mine = (one.expert for one in standing if not one.shelf.kind.full)
+        self._prompts = {expert.prompt for expert in mine if expert.text_encoder == encoder}
         self.texts = {one.key: encode(encoder, one.shelf.kind.texts) for one in standing}
         labels = (label for one in standing if one.shelf.kind.full for label in one.expert.labels)
         self.vocabulary = Vocabulary((label.text, label.name) for label in labels)
@@ -89,7 +91,8 @@ class Lexicon:
         self.known = list(dict.fromkeys(text for turn in turns for text in turn if text))
 
     def meaning(self, text: str) -> Meaning:
-        vector = self._encode(self._encoder, [text])[0]  # (d_text,)
+        # Together with how experts put it, which is asked for later: both take as long as one.
+        vector = self._encode(self._encoder, [text, *(said.replace("{}", text) for said in self._prompts)])[0]
         similar = self.wordings @ vector  # (m,)
         return Meaning(text, vector, shared(self.vocabulary, similar), float(similar.max(initial=-1.0)))
 

@@ -28,7 +28,8 @@ from space.theme import CSS, theme
 
 ALL_TREES = "all trees"
 LIMIT = 20
-SEARCHES_AT_ONCE = 4
+SEARCHES_AT_ONCE = 16
+"""They wait for the text encoder together, and not one after the other."""
 
 HERO = element("h1", "What was it trained on?") + element(
     "p",

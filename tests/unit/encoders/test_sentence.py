@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +79,47 @@ def test_a_remembering_encoder_asks_once_and_forgets_the_oldest() -> None:
     encoder.encode(["a"])
     assert counting.asked == ["a", "bb", "ccc", "a"]
     assert len(encoder.encode(["x", "yy", "zzz"])) == 3
+
+
+class Slow:
+    """An encoder that takes its time, and counts."""
+
+    name, dimension = "slow", 1
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked.append(list(texts))
+        time.sleep(0.05)
+        if "bad" in texts:
+            raise EncoderError("this text cannot be encoded")
+        return np.array([[float(len(text))] for text in texts], np.float32)
+
+
+def test_who_asks_at_once_is_encoded_together() -> None:
+    slow = Slow()
+    encoder = RememberingEncoder(slow)
+    texts = ["x" * n for n in range(1, 21)]
+    with ThreadPoolExecutor(20) as people:
+        rows = list(people.map(lambda text: encoder.encode([text])[0], texts))
+    assert [float(row[0]) for row in rows] == [len(text) for text in texts]
+    assert len(slow.asked) < 10
+    assert sorted(text for asked in slow.asked for text in asked) == sorted(texts)  # none of them twice
+
+
+def test_a_text_that_cannot_be_encoded_harms_nobody_else() -> None:
+    encoder = RememberingEncoder(Slow())
+    failed = []
+
+    def ask(text: str) -> float | None:
+        try:
+            return float(encoder.encode([text])[0][0])
+        except EncoderError:
+            failed.append(text)
+            return None
+
+    with ThreadPoolExecutor(10) as people:
+        rows = list(people.map(ask, ["a", "bad", "bbb", "bad", "ccccc"]))
+    assert rows == [1.0, None, 3.0, None, 5.0]
+    assert failed == ["bad", "bad"]
