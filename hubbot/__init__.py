@@ -14,8 +14,8 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     admin
     app
     service
-    scheduler | orders
-    rounds | training | library
+    scheduler | orders | following
+    rounds | training | library | publishing
     batches | searching
     visits | growth | promotion
     pipeline
@@ -26,7 +26,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     weights
     settings
     records
-    errors
+    errors | version
 
 `import hubbot` is light: what is named in `__all__` is imported when it is first asked for, and torch
 only when something is computed.
@@ -37,13 +37,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hubbot.version import VERSION
+
 if TYPE_CHECKING:
     from hubbot.app import open_library, tell
     from hubbot.errors import HubbotError
     from hubbot.library import Library, ModelPage
     from hubbot.records import ExpertInfo, Hit, Prediction, Reading, Upload
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "ExpertInfo": "hubbot.records",

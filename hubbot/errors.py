@@ -25,6 +25,7 @@
     │   ├── StoreUnavailable  not now: held by another, full, read only, damaged
     │   ├── StoreLocked       another bot owns it
     │   └── StoreMissing      it was to be read, and there is none yet
+    ├── SnapshotError         a snapshot cannot be made, believed or read
     └── EngineError           the worker that computes did not answer
         └── BatchFailed       over one batch: it died, it hung, or it raised what nobody foresaw
             └── OutOfMemory   the batch does not fit
@@ -231,6 +232,12 @@ class StoreMissing(StoreError):
     """There is no database yet."""
 
     code = "store-missing"
+
+
+class SnapshotError(HubbotError):
+    """The snapshot cannot be made, believed or read."""
+
+    code = "snapshot"
 
 
 class EngineError(HubbotError):
