@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from stage import HUBBOT, TOKEN, clean_environ, settings_for
+from stage import HUBBOT, TOKEN, clean_environ, recorded, settings_for
 
 from hubbot.app import open_hub, open_library, open_store, pull_snapshot
 from hubbot.errors import HubError, HubUnavailable, RepoNotFound, SnapshotError, UsageError
@@ -27,13 +27,11 @@ from hubbot.publishing import exchange
 from hubbot.publishing.build import build
 from hubbot.publishing.manifest import DATABASE, MANIFEST, FileEntry, Manifest, entry_of, of_folder
 from hubbot.publishing.shelf import Shelf
-from hubbot.records import ExpertInfo, How, Label, Placement, Prediction, Reading, Upload, Wanted
 from hubbot.settings import Settings
 from hubbot.store import schema
 from hubbot.store.store import Store
 
-REPO, ROOT, COMMIT = "hubbot/readings", "lab/root", "c" * 40
-WORDS = ("one", "two", "three", "four", "five", "six", "seven")
+REPO = "hubbot/readings"
 
 # huggingface_hub 2.4 puts large files with `data=`, which its httpx2 calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw:DeprecationWarning")
@@ -45,20 +43,6 @@ def by_lfs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
 
 
-def read(store: Store, repo: str, word: str = "seven") -> None:
-    """A model of which an expert said that it knows one digit."""
-    labels = tuple(Label(w, f"a handwritten digit {w}", f"digit-{w}") for w in WORDS)
-    info = ExpertInfo(
-        "digits", "v1", "/nowhere", (ROOT,), (Wanted("w"),), labels, "sentence:all-MiniLM-L6-v2", "a zoo"
-    )
-    store.save_expert(info)
-    upload = Upload(repo, COMMIT, datetime(2026, 11, 20, tzinfo=UTC))
-    store.save_upload(upload)
-    said = tuple(Prediction(w, 0.97 if w == word else 0.02, w == word) for w in WORDS)
-    reading = Reading(repo, COMMIT, (repo,), ROOT, info.name, info.version, said)
-    store.conclude(upload, [Placement(repo, COMMIT, ROOT, ROOT, How.DECLARED)], reading)
-
-
 @pytest.fixture
 def settings(hub: Server, tmp_path: Path) -> Settings:
     return settings_for(hub, tmp_path / "home", http_retries=1)
@@ -67,7 +51,7 @@ def settings(hub: Server, tmp_path: Path) -> Settings:
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     with open_store(settings) as opened:
-        read(opened, "ann/seven")
+        recorded(opened, "ann/seven")
         yield opened
 
 
@@ -126,7 +110,7 @@ def test_files_that_are_here_already_are_not_fetched_again(pushed, store, settin
     first = pushed()
     assert "hubbot.db.index/deep/ivf.bin" in first.files
     pull(settings, tmp_path / "pulled")
-    read(store, "bo/two", "two")
+    recorded(store, "bo/two", "two")
     second = pushed()
     assert second.id != first.id
     hub.log.clear()
@@ -168,7 +152,7 @@ def in_force(pushed, store, settings, tmp_path) -> Path:
     """A snapshot that was pulled; the one on the Hub is a newer one, which each test spoils."""
     pushed()
     place, _ = pull(settings, tmp_path / "pulled")
-    read(store, "bo/two", "two")
+    recorded(store, "bo/two", "two")
     pushed()
     return place
 
@@ -305,7 +289,7 @@ def test_searches_go_on_while_snapshots_change(store, settings, tmp_path, monkey
         person.start()
     try:
         for number in range(2, 6):
-            read(store, f"cy/seven-{number}")
+            recorded(store, f"cy/seven-{number}")
             build(store, shelf)
             until = time.monotonic() + 30
             while library.counts()["uploads"] < number and time.monotonic() < until:
@@ -340,7 +324,7 @@ def test_a_snapshot_that_cannot_be_read_changes_nothing(store, settings, tmp_pat
         time.sleep(0.02)
     assert "no SQLite database" in caplog.text
     assert [hit.repo for hit in library.search("a seven").hits] == ["ann/seven"]
-    read(store, "bo/seven")
+    recorded(store, "bo/seven")
     build(store, shelf)
     while library.counts()["uploads"] < 2 and time.monotonic() < until:
         time.sleep(0.02)
@@ -361,7 +345,7 @@ def test_it_pulls_by_itself(pushed, store, hub, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     library = open_library()
     assert library.counts()["uploads"] == 1
-    read(store, "bo/seven")
+    recorded(store, "bo/seven")
     pushed()
     until = time.monotonic() + 30
     while library.counts()["uploads"] < 2 and time.monotonic() < until:
