@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hubbot.following import Following
     from hubbot.hub.client import Hub
     from hubbot.library import Library
+    from hubbot.publishing.manifest import Manifest
     from hubbot.store.kin import KnownBy
     from hubbot.store.promotions import Promotion
     from hubbot.store.store import Store
@@ -253,11 +254,15 @@ def open_library(database: str | None = None, snapshot: str | None = None) -> Li
     return _library(open_store(settings, read_only=True), settings)
 
 
-def _library(store: Store, settings: Settings) -> Library:
+def _library(store: Store, settings: Settings, snapshot: Path | None = None) -> Library:
     from hubbot.encoders.loading import load as load_encoder
     from hubbot.library import Library
 
-    return Library(store, load_encoder, endpoint=settings.endpoint)
+    if snapshot is None:
+        return Library(store, load_encoder, endpoint=settings.endpoint)
+    from hubbot.publishing.pictures import kept
+
+    return Library(store, load_encoder, endpoint=settings.endpoint, pictures=kept(snapshot))
 
 
 def _following(settings: Settings) -> Following:
@@ -273,7 +278,7 @@ def _following(settings: Settings) -> Following:
             store = Store.open(empty, read_only=True)
         else:
             store = Store.open(f"sqlite:///{place / DATABASE}", frozen=True)
-        return store, _library(store, settings)
+        return store, _library(store, settings, place)
 
     folder = Path(settings.snapshot).expanduser()
     if folder.is_dir() or not is_repo(settings.snapshot):
@@ -281,6 +286,29 @@ def _following(settings: Settings) -> Following:
     shelf = Shelf(pulled_to(settings, settings.snapshot))
     pull = partial(pull_snapshot, settings, settings.snapshot, shelf.folder)
     return Following(shelf, read, pull, interval_s=settings.snapshot_interval_s)
+
+
+def build_snapshot(settings: Settings, folder: Path, pictures: int = 0) -> tuple[Path, Manifest]:
+    """A snapshot of the database in force: where it lies, and what is in it.
+
+    Args:
+        folder: the shelf that it comes to lie on.
+        pictures: so many are fetched from the Hub and put beside it.
+    """
+    from hubbot.library import picture_file
+    from hubbot.publishing.build import build
+    from hubbot.publishing.pictures import gather
+    from hubbot.publishing.shelf import Shelf
+
+    shelf = Shelf(folder)
+
+    def add(incoming: Path) -> None:
+        if pictures:
+            with open_hub(settings, patient=True) as hub:
+                gather(hub, incoming, pictures, picture_file, shelf.current())
+
+    with open_store(settings, read_only=True) as store:
+        return build(store, shelf, add=add)
 
 
 def is_repo(text: str) -> bool:

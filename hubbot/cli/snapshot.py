@@ -18,18 +18,15 @@ app = typer.Typer(help="What has been read, for readers elsewhere.", no_args_is_
 def build(
     context: typer.Context,
     out: Annotated[Path | None, typer.Option(help="The folder; HUBBOT_HOME/snapshots by default.")] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Fetch so many models' pictures and put them in.")] = 0,
     json: AsJson = False,
 ) -> None:
     """Make a snapshot of the database, while the bot goes on writing, without what strangers must not see.
 
     The folder keeps the snapshot that is current and those that somebody still reads.
     """
-    from hubbot.publishing.build import build as built
-    from hubbot.publishing.shelf import Shelf
-
     settings = settings_of(context)
-    with wiring.open_store(settings, read_only=True) as store:
-        place, told = built(store, Shelf(out or settings.snapshots))
+    place, told = wiring.build_snapshot(settings, out or settings.snapshots, pictures)
     if json:
         emit({"folder": str(place), "id": told.id, "bytes": told.total_bytes, "counts": told.counts})
         return

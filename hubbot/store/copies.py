@@ -54,7 +54,13 @@ TRAVELS: Mapping[str, Travels] = {
     "experts": Travels("1", {"info": "json_set(info, '$.folder', '')"}),
     "promotions": Travels("1"),
     "uploads": Travels(
-        _OF_KEPT, {"finished": '"commit"', "tries": "0", "due_at": "NULL", "checked_at": "NULL"}
+        _OF_KEPT,
+        {
+            "finished": '"commit"',
+            "tries": "0",
+            "due_at": "NULL",
+            "checked_at": "modified_at",  # it is there; when the Hub was asked is nobody's business
+        },
     ),
     "placements": Travels(_OF_KEPT),
     "readings": Travels(
@@ -86,8 +92,10 @@ def copy(source: Path, target: Path) -> dict[str, int]:
     Raises:
         sqlite3.Error, OSError: as the store translates them.
     """
-    schema.upgrade(target)
-    with closing(sqlite3.connect(target, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
+    rough = target.with_name(f"{target.name}-rough")
+    rough.unlink(missing_ok=True)
+    schema.upgrade(rough)
+    with closing(sqlite3.connect(rough, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)) as db:
         db.execute("PRAGMA journal_mode=DELETE")  # a reader needs to write nothing beside it
         db.execute("PRAGMA synchronous=OFF")  # nobody believes it before it has been hashed
         db.execute("PRAGMA foreign_keys=OFF")
@@ -102,7 +110,10 @@ def copy(source: Path, target: Path) -> dict[str, int]:
             raise StoreError(f"{len(broken)} rows of the copy refer to what did not travel: {broken[0]}")
         db.execute("COMMIT")
         db.execute("DETACH live")
-        db.execute("VACUUM")
+        # Into a new file and not in place, for which SQLite would take as much room again where temporary
+        # files go; what was scrubbed is in no page of it.
+        db.execute("VACUUM INTO ?", (str(target),))
+    rough.unlink()
     return counts
 
 
