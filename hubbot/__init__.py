@@ -14,8 +14,8 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     admin
     app
     service
-    scheduler | orders
-    rounds | training | library
+    scheduler | orders | following
+    rounds | training | library | publishing
     batches | searching | indexing
     understanding
     shelves
@@ -28,7 +28,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     weights
     settings
     records
-    errors
+    errors | version
 
 `import hubbot` is light: what is named in `__all__` is imported when it is first asked for, and torch
 only when something is computed.
@@ -39,6 +39,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hubbot.version import VERSION
+
 if TYPE_CHECKING:
     from hubbot.app import open_library, search, tell
     from hubbot.errors import HubbotError
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from hubbot.records import ExpertInfo, Glance, Hit, Prediction, Reading, Upload
     from hubbot.searching import Facet, SearchAnswer
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "ExpertInfo": "hubbot.records",

@@ -10,10 +10,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from hubbot.errors import StoreError, UsageError
 from hubbot.index.question import LANGUAGE as LANGUAGE  # said again for the command line
@@ -23,8 +24,10 @@ from hubbot.settings import Settings, load, split_list
 if TYPE_CHECKING:
     from hubbot.bot import Bot, Event, Manners, Reader
     from hubbot.experts.router import Router
+    from hubbot.following import Following
     from hubbot.hub.client import Hub
     from hubbot.library import Library
+    from hubbot.publishing.manifest import Manifest
     from hubbot.searching import SearchAnswer
     from hubbot.store.kin import KnownBy
     from hubbot.store.promotions import Promotion
@@ -265,14 +268,100 @@ def search(
         library.close()
 
 
-def open_library(database: str | None = None) -> Library:
+def open_library(database: str | None = None, snapshot: str | None = None) -> Library:
     """The read side: search, models, trees; for the Space and for `hubbot search`.
+
+    Of a snapshot it is a library that goes over to the next one by itself, see `hubbot.following`.
 
     Args:
         database: a SQLAlchemy address or a path of an SQLite file; the settings' by default.
+        snapshot: in place of a database a folder that snapshots lie in, or a Hub dataset that they are pulled
+            from; the settings' by default, unless a database is named here.
     """
+    settings = load(database_url=database, snapshot=snapshot)
+    return library_of(settings if snapshot or not database else replace(settings, snapshot=""))
+
+
+def library_of(settings: Settings) -> Library:
+    """The read side that the settings name: of a snapshot, else of the database in force."""
+    if settings.snapshot:
+        return cast("Library", _following(settings))
+    return _library(open_store(settings, read_only=True), settings)
+
+
+def _library(store: Store, settings: Settings, snapshot: Path | None = None) -> Library:
     from hubbot.encoders.loading import load as load_encoder
     from hubbot.library import Library
 
-    settings = load(database_url=database)
-    return Library(open_store(settings, read_only=True), load_encoder, endpoint=settings.endpoint)
+    if snapshot is None:
+        return Library(store, load_encoder, endpoint=settings.endpoint)
+    from hubbot.publishing.pictures import kept
+
+    return Library(store, load_encoder, endpoint=settings.endpoint, pictures=kept(snapshot))
+
+
+def _following(settings: Settings) -> Following:
+    from hubbot.following import Following
+    from hubbot.publishing.manifest import DATABASE
+    from hubbot.publishing.shelf import Shelf
+    from hubbot.store.store import Store
+
+    def read(place: Path | None) -> tuple[Store, Library]:
+        if place is None:  # nothing came yet: an empty database says so on every page
+            empty = f"sqlite:///{settings.home_path / 'nothing-yet.db'}"
+            Store.open(empty).close()
+            store = Store.open(empty, read_only=True)
+        else:
+            store = Store.open(f"sqlite:///{place / DATABASE}", frozen=True)
+        return store, _library(store, settings, place)
+
+    folder = Path(settings.snapshot).expanduser()
+    if folder.is_dir() or not is_repo(settings.snapshot):
+        return Following(Shelf(folder), read)
+    shelf = Shelf(pulled_to(settings, settings.snapshot))
+    pull = partial(pull_snapshot, settings, settings.snapshot, shelf.folder)
+    return Following(shelf, read, pull, interval_s=settings.snapshot_interval_s)
+
+
+def build_snapshot(settings: Settings, folder: Path, pictures: int = 0) -> tuple[Path, Manifest]:
+    """A snapshot of the database in force: where it lies, and what is in it.
+
+    Args:
+        folder: the shelf that it comes to lie on.
+        pictures: so many are fetched from the Hub and put beside it.
+    """
+    from hubbot.library import picture_file
+    from hubbot.publishing.build import build
+    from hubbot.publishing.pictures import gather
+    from hubbot.publishing.shelf import Shelf
+
+    shelf = Shelf(folder)
+
+    def add(incoming: Path) -> None:
+        if pictures:
+            with open_hub(settings, patient=True) as hub:
+                gather(hub, incoming, pictures, picture_file, shelf.current())
+
+    with open_store(settings, read_only=True) as store:
+        return build(store, shelf, add=add)
+
+
+def is_repo(text: str) -> bool:
+    """Whether it is written as a repo is, `owner/name`."""
+    return text.count("/") == 1 and all(text.split("/")) and not text.startswith((".", "~"))
+
+
+def pulled_to(settings: Settings, repo: str) -> Path:
+    """Where the snapshots of a repo lie by default."""
+    return settings.home_path / "pulled" / repo.replace("/", "--")
+
+
+def pull_snapshot(settings: Settings, repo: str, folder: Path) -> tuple[Path, bool]:
+    """The newest snapshot of a repo onto this disk: where it lies, and whether it is a new one."""
+    from hubbot.publishing.exchange import pull
+    from hubbot.publishing.shelf import Shelf
+
+    with open_hub(settings) as hub:
+        return pull(
+            hub, repo, Shelf(folder), most_bytes=settings.snapshot_bytes, threads=settings.fetch_threads
+        )

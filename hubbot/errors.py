@@ -26,6 +26,7 @@
     │   ├── StoreLocked       another bot owns it
     │   ├── StoreMissing      it was to be read, and there is none yet
     │   └── IndexDamaged      the search index beside it is not what it should be
+    ├── SnapshotError         a snapshot cannot be made, believed or read
     └── EngineError           the worker that computes did not answer
         └── BatchFailed       over one batch: it died, it hung, or it raised what nobody foresaw
             └── OutOfMemory   the batch does not fit
@@ -238,6 +239,12 @@ class IndexDamaged(StoreError):
     """The search index beside the database is not what it should be."""
 
     code = "index-damaged"
+
+
+class SnapshotError(HubbotError):
+    """The snapshot cannot be made, believed or read."""
+
+    code = "snapshot"
 
 
 class EngineError(HubbotError):

@@ -63,6 +63,7 @@ class Library:
         store: an open store; read only is enough.
         load_encoder: gives the text encoder of a name; asked at the first search.
         endpoint: the Hub that the models lie on, for links.
+        pictures: gives the address of a repo's picture that is kept here, if one is.
     """
 
     language = LANGUAGE
@@ -74,9 +75,10 @@ class Library:
         load_encoder: Callable[[str], TextEncoder],
         *,
         endpoint: str = "https://huggingface.co",
+        pictures: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._store, self._searcher = store, Searcher(store, load_encoder)
-        self.endpoint = endpoint.rstrip("/")
+        self.endpoint, self._pictures = endpoint.rstrip("/"), pictures
         self._labels: dict[tuple[str, str], dict[str, Label]] = {}
 
     def close(self) -> None:
@@ -141,19 +143,26 @@ class Library:
     def picture(self, upload: Upload | Glance) -> str | None:
         """The address of a picture that the repo shows of itself; None where it has none for everybody.
 
-        `sample.png` at its top, else the first one that it lists. Only its name says that it is one: show it
-        as a picture and nothing else.
+        One that is kept here, else on the Hub. There only its name says that it is one: show it as a picture
+        and nothing else.
         """
-        if not upload.shown:
+        name = picture_file(upload)
+        if name is None:
             return None
-        names = [name for name in upload.files if name.lower().endswith(PICTURES) and _is_below(name)]
-        if not names:
-            return None
-        name = SAMPLE if SAMPLE in names else names[0]
+        if kept := self._pictures(upload.repo):
+            return kept
         return f"{self.address(upload.repo)}/resolve/{quote(upload.commit)}/{quote(name, errors='replace')}"
 
     def _by_version(self) -> dict[tuple[str, str], ExpertInfo]:
         return {(info.name, info.version): info for info in self._store.experts()}
+
+
+def picture_file(upload: Upload | Glance) -> str | None:
+    """The picture that a repo shows of itself: `sample.png` at its top, else the first one that it lists."""
+    if not upload.shown:
+        return None
+    names = [name for name in upload.files if name.lower().endswith(PICTURES) and _is_below(name)]
+    return SAMPLE if SAMPLE in names else next(iter(names), None)
 
 
 def _listed(value: object) -> list[object]:

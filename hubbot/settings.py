@@ -40,6 +40,9 @@ class Settings:
     token: str = _doc("a Hub token; never printed", "", secret=True)
     home: str = _doc("folder for the database, the lock and fetched experts", "~/.local/share/hubbot")
     database_url: str = _doc("a file or a SQLAlchemy address; empty: hubbot.db in the home folder", "")
+    snapshot: str = _doc("a folder or a Hub dataset of snapshots, read in place of the database", "")
+    snapshot_interval_s: float = _doc("pause between two looks for a newer snapshot", 3600.0, least=1.0)
+    snapshot_bytes: int = _doc("a larger snapshot is not pulled", 20_000_000_000, least=1)
     experts: str = _doc("folders or Hub repos of further experts, separated by commas", "")
     device: str = _doc("where probes run: auto, cpu, cuda or cuda:0", "auto")
     mode: str = _doc("what others may see: off, draft, review or auto", "draft")
@@ -105,6 +108,11 @@ class Settings:
     @property
     def home_path(self) -> Path:
         return Path(self.home).expanduser()
+
+    @property
+    def snapshots(self) -> Path:
+        """Where the snapshots are kept that are made here."""
+        return self.home_path / "snapshots"
 
     @property
     def shelves(self) -> Path:

@@ -1,4 +1,4 @@
-"""`python -m space`: serve the search page over a database."""
+"""`python -m space`: serve the search page over a database or a snapshot."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def main() -> int:
     parser.add_argument(
         "--database", help="file or SQLAlchemy address; HUBBOT_DATABASE_URL or hubbot's own by default"
     )
+    parser.add_argument(
+        "--snapshot",
+        help="a folder that snapshots lie in, or OWNER/NAME of a dataset; HUBBOT_SNAPSHOT by default",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen from other machines")
     parser.add_argument("--port", type=int, default=7860, help="0 takes a free one")
     parser.add_argument(
@@ -25,7 +29,7 @@ def main() -> int:
     )
     given = parser.parse_args()
     try:
-        library = open_library(given.database)
+        library = open_library(given.database, given.snapshot)
     except HubbotError as error:
         print(f"error: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from hubbot import Library, open_library
+from hubbot import Library
 from space import results
 from space.api import offer
 from space.experts import expert_page, experts_page
@@ -185,8 +185,3 @@ def _examples(library: Library) -> list[tuple[gr.Button, str]]:
     texts = results.examples(library)
     with gr.Row(elem_id="hb-examples", visible=bool(texts)):
         return [(gr.Button(text, size="sm", min_width=0, elem_classes="hb-example"), text) for text in texts]
-
-
-if __name__ == "__main__":  # how Hugging Face Spaces starts it
-    launch(open_library())
-    threading.Event().wait()

@@ -8,6 +8,7 @@ import socket
 import sys
 from ast import literal_eval
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hubbot.bot import Bot
@@ -16,8 +17,9 @@ from hubbot.hub import uploads
 from hubbot.localhub.repos import Repos
 from hubbot.localhub.server import Server
 from hubbot.pipeline import suggest
-from hubbot.records import How, Placement, Prediction, Reading
+from hubbot.records import ExpertInfo, How, Label, Placement, Prediction, Reading, Upload, Wanted
 from hubbot.settings import Settings, load
+from hubbot.store.store import Store
 from hubbot.weights.local import read_metadata
 
 TOKEN = next(iter(TOKENS))
@@ -96,3 +98,17 @@ def drafted(bot: Bot, hub: Server, repo: str) -> None:
     bot.store.conclude(seen, [Placement(repo, seen.commit, expert.tree, None, How.DECLARED)], reading)
     bot.store.finish_upload(seen)
     suggest(bot, seen, reading, expert)
+
+
+def recorded(store: Store, repo: str, known: str = "seven") -> None:
+    """A model in the store of which an expert said that it knows one digit; no weights, and no Hub."""
+    digits, root, commit = ("one", "two", "three", "four", "five", "six", "seven"), "lab/root", "c" * 40
+    labels = tuple(Label(digit, f"a handwritten digit {digit}", f"digit-{digit}") for digit in digits)
+    encoder = "sentence:all-MiniLM-L6-v2"
+    expert = ExpertInfo("digits", "v1", "/nowhere", (root,), (Wanted("w"),), labels, encoder, "a zoo")
+    store.save_expert(expert)
+    upload = Upload(repo, commit, datetime(2026, 11, 20, tzinfo=UTC))
+    store.save_upload(upload)
+    said = tuple(Prediction(digit, 0.97 if digit == known else 0.02, digit == known) for digit in digits)
+    reading = Reading(repo, commit, (repo,), root, expert.name, expert.version, said)
+    store.conclude(upload, [Placement(repo, commit, root, root, How.DECLARED)], reading)

@@ -15,7 +15,22 @@ from typing import Annotated
 import typer
 
 from hubbot import __version__
-from hubbot.cli import audit, bot, card, demo, expert, localhub, model, search, tell, tree, upload, zoo
+from hubbot.cli import (
+    audit,
+    bot,
+    card,
+    demo,
+    expert,
+    localhub,
+    model,
+    search,
+    snapshot,
+    space,
+    tell,
+    tree,
+    upload,
+    zoo,
+)
 from hubbot.cli.console import Given, complain
 from hubbot.cli.logs import set_up
 from hubbot.errors import HubbotError
@@ -43,6 +58,8 @@ app.add_typer(tree.app, name="tree")
 app.add_typer(card.app, name="card")
 app.add_typer(expert.app, name="expert")
 app.add_typer(zoo.app, name="zoo")
+app.add_typer(snapshot.app, name="snapshot")
+app.add_typer(space.app, name="space")
 app.add_typer(bot.database, name="db")
 app.add_typer(localhub.app, name="localhub")
 

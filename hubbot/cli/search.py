@@ -21,7 +21,7 @@ def search(
     json: AsJson = False,
 ) -> None:
     """Find models by what they were trained on."""
-    library = wiring.open_library(settings_of(context).database)
+    library = wiring.library_of(settings_of(context))
     answer = library.search(text, tree=tree, limit=limit)
     concepts = "  ".join(f"{facet.tag} {facet.models}" for facet in answer.facets)
     if json:

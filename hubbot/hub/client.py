@@ -6,7 +6,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from importlib.metadata import version
 from typing import Any, TypeVar
 
 import httpx
@@ -20,9 +19,9 @@ from hubbot.hub.faults import from_response, is_refusal_for_now, shown, translat
 from hubbot.hub.patience import LONGEST_ASKED_WAIT_S, Patience
 from hubbot.hub.rates import Clock, Rate, Rates
 from hubbot.hub.wire import Wire
+from hubbot.version import VERSION
 
 T = TypeVar("T")
-VERSION = version("hubbot")
 CACHED_BYTES = 80_000_000
 """Of memory, as whoever puts something in reckons it, rather too much than too little."""
 

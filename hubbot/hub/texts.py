@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from hubbot.hub.client import Hub
+from hubbot.hub.downloads import RepoKind, address
 
 
-def read(hub: Hub, repo: str, revision: str, file: str, limit: int) -> bytes | None:
+def read(
+    hub: Hub, repo: str, revision: str, file: str, limit: int, *, kind: RepoKind = "model"
+) -> bytes | None:
     """A file byte for byte; None where it has more than `limit` bytes.
 
     Raises:
         FileNotThere: the repo has none of that name.
         HubError: see `translated`.
     """
-    path = f"/{quote(repo, safe='/')}/resolve/{quote(revision, safe='')}/{quote(file, safe='/')}"
+    path = address(repo, revision, file, kind)
 
     def once() -> bytes | None:
         kept = bytearray()

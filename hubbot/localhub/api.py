@@ -280,14 +280,18 @@ def auth_check(request: Request) -> JSONResponse:
     return JSONResponse({})
 
 
-DATASET = "/api/datasets/{owner}/{name}"
-DATASET_ROUTES: list[BaseRoute] = [
-    Route(DATASET, model_info),
-    Route(DATASET + "/revision/{rest:path}", model_info),
-    Route(DATASET + "/tree/{rest:path}", tree),
-    Route(DATASET + "/paths-info/{rest:path}", paths_info, methods=["POST"]),
+BESIDE = tuple(f"/api/{kind}/{{owner}}/{{name}}" for kind in ("datasets", "spaces"))
+ROUTES_BESIDE: list[BaseRoute] = [
+    route
+    for repo in BESIDE
+    for route in (
+        Route(repo, model_info),
+        Route(repo + "/revision/{rest:path}", model_info),
+        Route(repo + "/tree/{rest:path}", tree),
+        Route(repo + "/paths-info/{rest:path}", paths_info, methods=["POST"]),
+    )
 ]
-"""Datasets can be read; they are put there by `Server.datasets`."""
+"""What can be read of datasets and Spaces."""
 ROUTES: list[BaseRoute] = [
     Route("/api/models", list_models),
     Route("/api/models-tags-by-type", tags_by_type),

@@ -29,6 +29,9 @@ _LICENSES = """
     llama4 grok2-community gemma unknown other
 """
 LICENSES = frozenset(_LICENSES.split())
+SPACE_SDKS = ("gradio", "streamlit", "docker", "static")
+_COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
+_MAX_SHORT_DESCRIPTION = 60
 
 
 class BadMetadata(ValueError):
@@ -110,7 +113,7 @@ def strings(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def complaints(readme: str) -> tuple[list[str], list[str]]:
+def complaints(readme: str, kind: str = "models") -> tuple[list[str], list[str]]:
     """What the Hub would say of this README: errors, for which it refuses a commit, and warnings."""
     try:
         card = read_card(readme)
@@ -118,7 +121,8 @@ def complaints(readme: str) -> tuple[list[str], list[str]]:
         return [str(error)], []
     if not card:
         return [], ["empty or missing yaml metadata in repo card"]
-    return [*_bad_licenses(card), *_bad_ids(card), *_bad_lists(card)], []
+    of_spaces = _bad_space(card) if kind == "spaces" else ()
+    return [*_bad_licenses(card), *_bad_ids(card), *_bad_lists(card), *of_spaces], []
 
 
 def _bad_licenses(card: Mapping[str, Any]) -> Iterator[str]:
@@ -141,3 +145,16 @@ def _bad_lists(card: Mapping[str, Any]) -> Iterator[str]:
             continue
         if value is not None and not isinstance(value, str):
             yield f'"{key}" must be an array of strings'
+
+
+def _bad_space(card: Mapping[str, Any]) -> Iterator[str]:
+    if card.get("sdk") not in SPACE_SDKS:
+        yield f'"sdk" must be one of [{", ".join(SPACE_SDKS)}]'
+    for key in ("colorFrom", "colorTo"):
+        if card.get(key) not in (None, *_COLOURS):
+            yield f'"{key}" must be one of [{", ".join(_COLOURS)}]'
+    for key in ("sdk_version", "python_version", "app_file", "title", "short_description"):
+        if not isinstance(card.get(key, ""), str):
+            yield f'"{key}" must be a string'
+    if len(str(card.get("short_description", ""))) > _MAX_SHORT_DESCRIPTION:
+        yield f'"short_description" length must be at most {_MAX_SHORT_DESCRIPTION} characters long'

@@ -31,7 +31,7 @@ _COUNTED = frozenset(
 
 
 def resolve(request: Request) -> Response:
-    """`GET|HEAD [/datasets]/{id}/resolve/{rev}/{path}`."""
+    """`GET|HEAD [/datasets|/spaces]/{id}/resolve/{rev}/{path}`."""
     hub, repo = wire.parts(request), wire.readable(request)
     hub.access.check_download(wire.user(request), repo)
     revision, path = wire.revision_and_path(request, "resolve")
@@ -97,9 +97,13 @@ ROUTES: list[BaseRoute] = [
     Route("/api/resolve-cache/models/{owner}/{name}/{sha}/{rest:path}", cached),
     Route("/{owner}/{name}/resolve/{rest:path}", resolve),
 ]
-DATASET_ROUTES: list[BaseRoute] = [
-    Route("/api/resolve-cache/datasets/{owner}/{name}/{sha}/{rest:path}", cached),
-    Route("/datasets/{owner}/{name}/resolve/{rest:path}", resolve),
+ROUTES_BESIDE: list[BaseRoute] = [
+    route
+    for kind in ("datasets", "spaces")
+    for route in (
+        Route(f"/api/resolve-cache/{kind}/{{owner}}/{{name}}/{{sha}}/{{rest:path}}", cached),
+        Route(f"/{kind}/{{owner}}/{{name}}/resolve/{{rest:path}}", resolve),
+    )
 ]
 CDN_ROUTES: list[BaseRoute] = [
     Route("/blobs/{sha256}", fetch),

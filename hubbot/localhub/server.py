@@ -51,7 +51,8 @@ class Exchange(NamedTuple):
 class Server:
     """A Hub on loopback, running in a thread for as long as the `with` block lasts.
 
-    Models are its `repos`, as on the Hub; `datasets` can be read over the wire and are put there directly.
+    Models are its `repos`, as on the Hub; beside them it keeps `datasets` and `spaces`, which hold files and
+    nothing else: no listing and no pull requests.
 
     Args:
         folder: where its repos lie; made if missing, found again after a restart.
@@ -82,6 +83,7 @@ class Server:
     ) -> None:
         self.repos = Repos(folder)
         self.datasets = Repos(self.repos.folder / "datasets", self.repos.blobs)
+        self.spaces = Repos(self.repos.folder / "spaces", self.repos.blobs)
         self.talks = Talks(self.repos)
         self.access = Access(self.repos.folder, tokens)
         self.faults = faults or Faults()
@@ -93,10 +95,11 @@ class Server:
     def __enter__(self) -> Server:
         sockets = [_listen(self._host, port) for port in (self._port, self._cdn_port)]
         self._port, self._cdn_port = (sock.getsockname()[1] for sock in sockets)
-        parts = {kind: self._parts(kind) for kind in ("models", "datasets")}
-        data_routes = [*api.DATASET_ROUTES, *resolve.DATASET_ROUTES]
+        stored = {"models": self.repos, "datasets": self.datasets, "spaces": self.spaces}
+        parts = {kind: self._parts(kind, repos) for kind, repos in stored.items()}
+        beside = [*api.ROUTES_BESIDE, *writing.ROUTES_BESIDE, *resolve.ROUTES_BESIDE]
         # The routes that take any owner/name come last.
-        hub_routes = [*data_routes, *writing.ROUTES, *community.ROUTES, *api.ROUTES, *resolve.ROUTES]
+        hub_routes = [*beside, *writing.ROUTES, *community.ROUTES, *api.ROUTES, *resolve.ROUTES]
         admin = (
             [Route("/admin/faults", self._switch_faults, methods=["POST", "DELETE"])] if self._admin else []
         )
@@ -127,8 +130,7 @@ class Server:
     def cdn_endpoint(self) -> str:
         return f"http://{self._host}:{self._cdn_port}"
 
-    def _parts(self, kind: str) -> wire.Parts:
-        repos = self.repos if kind == "models" else self.datasets
+    def _parts(self, kind: str, repos: Repos) -> wire.Parts:
         deriver = Deriver(repos)
         describer = Describer(repos, deriver)
         return wire.Parts(

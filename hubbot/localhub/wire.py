@@ -19,13 +19,13 @@ from hubbot.localhub.repos import Repo, Repos
 from hubbot.localhub.signing import Signer
 from hubbot.localhub.talks import Talks
 
-_OF_DATASETS = re.compile(r"/(api/)?(resolve-cache/)?datasets/")
+_KIND = re.compile(r"/(?:api/)?(?:resolve-cache/)?(datasets|spaces)/")
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that a route may need. `cdn_port` is where large files are fetched and put, `kind` what the
-    repos are: models or datasets."""
+    repos are: models, datasets or spaces."""
 
     repos: Repos
     talks: Talks
@@ -44,10 +44,20 @@ class Parts:
 
 
 def parts(request: Request) -> Parts:
-    """The parts that the address speaks of: those of the models, or of the datasets."""
-    kind = "datasets" if _OF_DATASETS.match(request.scope["path"]) else "models"
+    """The parts that the address speaks of: those of the models, of the datasets or of the Spaces."""
+    named = _KIND.match(request.scope["path"])
+    return parts_of(request, named[1] if named else "models")
+
+
+def parts_of(request: Request, kind: str) -> Parts:
+    """The parts of one kind of repo."""
     found: Parts = request.app.state.parts[kind]
     return found
+
+
+def page(request: Request, kind: str, repo: str) -> str:
+    """Where people see a repo of that kind."""
+    return f"{home(request)}/{'' if kind == 'models' else f'{kind}/'}{repo}"
 
 
 def repo_id(request: Request) -> str:

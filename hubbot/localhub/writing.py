@@ -14,14 +14,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hubbot.localhub import wire
-from hubbot.localhub.api import MODEL
-from hubbot.localhub.metadata import complaints
+from hubbot.localhub.api import BESIDE, MODEL
+from hubbot.localhub.metadata import SPACE_SDKS, complaints
 from hubbot.localhub.names import check_path, is_lfs
 from hubbot.localhub.refused import Refused, entry_not_found
 from hubbot.localhub.repos import Change, Repo
 from hubbot.localhub.talks import commit_event
 
 _MAX_BODY_BYTES = 200_000_000
+KINDS = ("model", "dataset", "space")
 
 
 def whoami(request: Request) -> JSONResponse:
@@ -45,15 +46,17 @@ def whoami(request: Request) -> JSONResponse:
 
 
 async def create_repo(request: Request) -> JSONResponse:
-    """`POST /api/repos/create {name, organization?, type?, visibility?}`."""
-    hub, body = wire.parts(request), await wire.body_of(request)
+    """`POST /api/repos/create {name, organization?, type?, sdk?, visibility?}`."""
+    body = await wire.body_of(request)
+    hub = _parts(request, body)
     who = hub.access.check_known(wire.user(request))
-    _check_model(body)
+    if hub.kind == "spaces" and body.get("sdk") not in SPACE_SDKS:
+        raise Refused(400, f'"sdk" must be one of [{", ".join(SPACE_SDKS)}]')
     owner = wire.text(body, "organization", who)
     hub.access.check_write(who, owner)
     repo_id = f"{owner}/{wire.text(body, 'name')}"
     hidden = body.get("visibility") == "private" or body.get("private") is True
-    shown, status = {"url": f"{wire.home(request)}/{repo_id}", "name": repo_id, "id": repo_id}, 200
+    shown, status = {"url": wire.page(request, hub.kind, repo_id), "name": repo_id, "id": repo_id}, 200
     try:
         await run_in_threadpool(hub.repos.create, repo_id, private=hidden, author=who)
     except Refused as refused:
@@ -66,9 +69,9 @@ async def create_repo(request: Request) -> JSONResponse:
 
 async def delete_repo(request: Request) -> JSONResponse:
     """`DELETE /api/repos/delete {name, organization?, type?}`."""
-    hub, body = wire.parts(request), await wire.body_of(request)
+    body = await wire.body_of(request)
+    hub = _parts(request, body)
     who = hub.access.check_known(wire.user(request))
-    _check_model(body)
     repo = hub.repos.get(f"{wire.text(body, 'organization', who)}/{wire.text(body, 'name')}")
     _check_owner(hub, who, repo)
     await run_in_threadpool(hub.repos.delete, repo.id)
@@ -77,14 +80,14 @@ async def delete_repo(request: Request) -> JSONResponse:
 
 async def move_repo(request: Request) -> JSONResponse:
     """`POST /api/repos/move {fromRepo, toRepo, type}`."""
-    hub, body = wire.parts(request), await wire.body_of(request)
+    body = await wire.body_of(request)
+    hub = _parts(request, body)
     who = hub.access.check_known(wire.user(request))
-    _check_model(body)
     repo, target = hub.repos.get(wire.text(body, "fromRepo")), wire.text(body, "toRepo")
     _check_owner(hub, who, repo)
     hub.access.check_write(who, target.split("/", 1)[0])
     await run_in_threadpool(hub.repos.move, repo.id, target)
-    return JSONResponse({"url": f"{wire.home(request)}/{target}"})
+    return JSONResponse({"url": wire.page(request, hub.kind, target)})
 
 
 async def settings(request: Request) -> JSONResponse:
@@ -108,9 +111,12 @@ def _check_owner(hub: wire.Parts, who: str, repo: Repo) -> None:
     hub.access.check_write(who, repo.owner)
 
 
-def _check_model(body: Mapping[str, Any]) -> None:
-    if body.get("type") not in {None, "model"}:
-        raise Refused(400, "The local Hub keeps models only")
+def _parts(request: Request, body: Mapping[str, Any]) -> wire.Parts:
+    """The parts of the kind of repo that the body names: a model where it names none."""
+    kind = body.get("type") or "model"
+    if kind not in KINDS:
+        raise Refused(400, f'"type" must be one of [{", ".join(KINDS)}]')
+    return wire.parts_of(request, f"{kind}s")
 
 
 # --- commits ----------------------------------------------------------------------------------
@@ -118,8 +124,9 @@ def _check_model(body: Mapping[str, Any]) -> None:
 
 async def validate_yaml(request: Request) -> JSONResponse:
     """`POST /api/validate-yaml {content, repoType}`: 400 with errors, or warnings."""
-    content = wire.text(await wire.body_of(request), "content")
-    errors, warnings = await run_in_threadpool(complaints, content)
+    body = await wire.body_of(request)
+    kind, content = _parts(request, {"type": body.get("repoType")}).kind, wire.text(body, "content")
+    errors, warnings = await run_in_threadpool(complaints, content, kind)
     shown = {
         "errors": [{"message": text} for text in errors],
         "warnings": [{"message": text} for text in warnings],
@@ -176,6 +183,8 @@ def _commit(request: Request, body: bytes) -> JSONResponse:
         base = _base(hub, repo, revision, parent, moving=not wire.flag(request, "create_pr"))
         changes = dict(_changes(hub, repo, base, operations))
         if wire.flag(request, "create_pr"):
+            if hub.kind != "models":
+                raise Refused(400, "Pull requests are for models, on the local Hub")
             talk = hub.talks.open(repo.id, title, description, author, base=base)
             revision = talk.ref
         sha = hub.repos.commit(
@@ -184,7 +193,7 @@ def _commit(request: Request, body: bytes) -> JSONResponse:
         num = _pull_number(revision)
         if num:
             hub.talks.add(repo.id, num, commit_event(author, title, sha))
-    page = f"{wire.home(request)}/{repo.id}"
+    page = wire.page(request, hub.kind, repo.id)
     shown: dict[str, Any] = {
         "success": True,
         "commitOid": sha,
@@ -238,7 +247,7 @@ def _changes(
         if kind == "file":
             content = _content(value)
             if path == "README.md":
-                _check_card(content)
+                _check_card(content, hub.kind)
             yield path, content
         elif kind == "lfsFile":
             yield path, _large_file(hub, path, wire.text(value, "oid"))
@@ -262,8 +271,8 @@ def _large_file(hub: wire.Parts, path: str, oid: str) -> Change:
         raise Refused(400, f"LFS pointer pointed to a file that does not exist: {path}") from None
 
 
-def _check_card(content: bytes) -> None:
-    errors, _ = complaints(content.decode(errors="replace"))
+def _check_card(content: bytes, kind: str) -> None:
+    errors, _ = complaints(content.decode(errors="replace"), kind)
     if errors:
         raise Refused(400, "Invalid metadata in README.md: " + "; ".join(errors))
 
@@ -367,3 +376,14 @@ ROUTES: list[BaseRoute] = [
     Route("/{owner}/{name}.git/info/lfs/objects/batch", lfs_batch, methods=["POST"]),
     Route("/{owner}/{name}.git/info/lfs/objects/verify", lfs_verify, methods=["POST"]),
 ]
+ROUTES_BESIDE: list[BaseRoute] = [
+    route
+    for repo in BESIDE
+    for route in (
+        Route(repo + "/preupload/{rest:path}", preupload, methods=["POST"]),
+        Route(repo + "/commit/{rest:path}", commit, methods=["POST"]),
+        Route(repo.removeprefix("/api") + ".git/info/lfs/objects/batch", lfs_batch, methods=["POST"]),
+        Route(repo.removeprefix("/api") + ".git/info/lfs/objects/verify", lfs_verify, methods=["POST"]),
+    )
+]
+"""What can be written of datasets and Spaces."""

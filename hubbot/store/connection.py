@@ -59,11 +59,13 @@ def migrating_engine(path: Path) -> Engine:
     return _engine(URL.create("sqlite", database=str(path)), "PRAGMA journal_mode=WAL")
 
 
-def reading_engine(path: Path) -> Engine:
+def reading_engine(path: Path, *, frozen: bool = False) -> Engine:
+    """Args: `frozen`, nobody writes to it, and what it says of its own tables is not trusted."""
     query = {"mode": "ro", "uri": "true"}
-    if not os.access(path.parent, os.W_OK) and not _wal(path).exists():
-        query["immutable"] = "1"  # a snapshot: SQLite could not make its shared memory file here
-    return _engine(URL.create("sqlite", database=f"file:{quote(str(path))}", query=query))
+    if frozen or (not os.access(path.parent, os.W_OK) and not _wal(path).exists()):
+        query["immutable"] = "1"  # SQLite could not make its shared memory file where we may not write
+    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
+    return _engine(url, *(["PRAGMA trusted_schema=OFF"] if frozen else []))
 
 
 def for_writing(connectable: Engine) -> Engine:

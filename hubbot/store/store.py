@@ -6,6 +6,7 @@ come from any thread. Whoever runs the bot holds `lock()`; readers, and commands
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from hubbot.store import (
     changes,
     commands,
     connection,
+    copies,
     counts,
     findable,
     forest,
@@ -74,18 +76,21 @@ class Store:
         self._reader, self._writer = engine, connection.for_writing(engine)
 
     @classmethod
-    def open(cls, url: str, *, read_only: bool = False) -> Store:
+    def open(cls, url: str, *, read_only: bool = False, frozen: bool = False) -> Store:
         """Open a database, and bring it to the tables of today; with `read_only`, never touch it.
+
+        Args:
+            frozen: nobody writes to it, ever, and it may come from elsewhere; read only as well.
 
         Raises:
             StoreError: no SQLite file, not writable, damaged, not hubbot's, of a newer hubbot, or, with
                 `read_only`, missing or of an older one.
         """
         path = connection.database_path(url)
-        if read_only:
+        if read_only or frozen:
             if not path.is_file():
                 raise StoreMissing("there is no database yet", file=str(path), hint="`hubbot poll` makes one")
-            store = cls(path, connection.reading_engine(path), read_only=True)
+            store = cls(path, connection.reading_engine(path, frozen=frozen), read_only=True)
         else:
             with _speaking(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +123,11 @@ class Store:
         """The migration that the database is at; None before the first."""
         with _speaking(self.path), self._reader.connect() as conn:
             return schema.version(conn)
+
+    def copy_for_readers(self, target: Path) -> dict[str, int]:
+        """What strangers may have of it, as a new file that nobody writes to; how many rows of each kind."""
+        with _speaking(self.path):
+            return copies.copy(self.path, target)
 
     def close(self) -> None:
         self._reader.dispose()
@@ -438,9 +448,9 @@ def _speaking(path: Path) -> Iterator[None]:
         if error.repo or error.file:
             raise
         raise StoreError(error.message, file=str(path), hint=error.hint) from error
-    except (SQLAlchemyError, OSError, OverflowError, RecursionError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, OverflowError, RecursionError) as error:
         # Of the database, which may be well again, or of what was to be written, which never will.
-        ours = isinstance(error, OSError) or type(error) in (OperationalError, DatabaseError)
+        ours = isinstance(error, OSError | sqlite3.Error) or type(error) in (OperationalError, DatabaseError)
         raise (StoreUnavailable if ours else StoreError)(_sentence(error), file=str(path)) from error
 
 
@@ -458,4 +468,5 @@ def _sentence(error: Exception) -> str:
     for sign, sentence in known.items():
         if sign in cause:
             return sentence
-    return f"the database cannot be used: {cause}" if isinstance(error, DBAPIError | OSError) else cause
+    ours = isinstance(error, DBAPIError | OSError | sqlite3.Error)
+    return f"the database cannot be used: {cause}" if ours else cause

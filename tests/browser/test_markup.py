@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from space.markup import bar, chips, esc, link, page_of, percent, plural, size
+from space.markup import bar, chips, esc, link, page_of, percent, picture, plural, size
 
 
 @pytest.mark.parametrize("text", ["<b>", "a & b", '"quoted"', "it's", "${x}", "{{x}}"])
@@ -18,6 +18,29 @@ def test_nothing_escapes_escaping(text: str) -> None:
 )
 def test_only_the_web_and_the_space_are_linked_to(address: str) -> None:
     assert link(address, "text") == "text"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://x.y/a.png", True),
+        ("data:image/png;base64,iVBORw0KGgo=", True),
+        ("data:image/svg+xml;base64,PHN2Zy8+", False),
+        ("data:image/png,<script>", False),
+        ('data:image/png;base64,AA" onerror="x', False),
+        ("data:image/png;base64,AAAA\n", False),
+        ("data:text/html;base64,AAAA", False),
+        ("javascript:alert(1)", False),
+    ],
+)
+def test_a_picture_is_one_from_the_web_or_one_that_is_whole(address: str, shown: bool) -> None:
+    html = picture(address, 'a "dog"')
+    assert html == (
+        f'<img class="hb-picture" src="{address}" alt="a &quot;dog&quot;" loading="lazy" '
+        'referrerpolicy="no-referrer">'
+        if shown
+        else ""
+    )
 
 
 def test_links() -> None:

@@ -18,10 +18,9 @@ INDEX = b"PAR1 not really PAR1"
 @pytest.fixture
 def dataset(server: Server) -> str:
     server.datasets.create("lab/index")
-    yield server.datasets.commit(
+    return server.datasets.commit(
         "lab/index", {"README.md": b"---\nlicense: mit\n---\n", "DINO/train-0.parquet": INDEX}
     )
-    server.datasets.delete("lab/index")
 
 
 def test_a_dataset_is_told_and_fetched(server: Server, dataset: str, api: Api, tmp_path: Path) -> None:
