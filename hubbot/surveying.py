@@ -33,8 +33,8 @@ OTHER, NOTHING, SILENT, UNREAD, UNSEEN = range(COLOURS, COLOURS + 5)
 LATELY = 300
 """Models of a tree that say in the forest what its main concepts are."""
 
-CROWNS = 60
-"""Trees that are drawn in the forest."""
+CROWNS, SAPLING = 24, 3
+"""Trees that are drawn in the forest, and members that a tree has then if it has no expert."""
 
 MAPPED = 1_000
 """Models on a map, those that were read last."""
@@ -196,7 +196,7 @@ class Surveyor:
 
     def _all(self) -> Forest:
         trees = self._store.trees()
-        drawn = [tree for tree in trees if tree.members][:CROWNS]
+        drawn = [tree for tree in trees if tree.members >= (1 if tree.expert else SAPLING)][:CROWNS]
         lately = self._store.lately([tree.root for tree in drawn], LATELY)
         experts = self._experts()
         crowns = (
@@ -218,7 +218,9 @@ class Surveyor:
             Mark(node, x, y, () if node.folded else recognised.get(node.repo, ()))
             for node, (x, y) in zip(nodes, layout.places.tolist(), strict=True)
         )
-        groups = _groups(concepts, Counter(member.group for member in members))
+        unseen = sum(not (node.listed or node.folded) for node in nodes[1:])
+        counts = Counter(member.group for member in members) + Counter({UNSEEN: unseen})
+        groups = _groups(concepts, counts)
         return TreePicture(tree, marks, layout.radius, groups, concepts)
 
     def _mapped(self, root: str) -> TreeMap | None:

@@ -122,7 +122,7 @@ def _leaves(one: Crown, size: float) -> Iterable[str]:
     """A sunflower of dots: sectors of the tree's groups, in their shares."""
     n = min(one.tree.members, max(7, int((size / LEAF_PX) ** 2)))
     places = sorted(
-        (math.atan2(math.sin(i * GOLDEN), math.cos(i * GOLDEN)), size * math.sqrt((i + 0.5) / n))
+        (math.atan2(math.sin(i * GOLDEN), math.cos(i * GOLDEN)), size * math.sqrt((i + 0.5) / n) * (n > 1))
         for i in range(n)
     )
     ends = list(accumulate(group.models for group in one.groups))
@@ -176,9 +176,12 @@ def _mark(mark: Mark, words: _Words, scale: float = 1, radius: float = 5.5) -> s
     if not node.listed and node.parent >= 0:
         radius *= 0.7
     shape = _shape(x, y, radius, merge=bool(node.merged))
+    if node.hidden:
+        shape += f'<circle class="hb-more" cx="{x:.1f}" cy="{y:.1f}" r="{radius + 2.1:.1f}"></circle>'
     said = ", ".join(words.tags.get(label, label) for label in mark.concepts[:4]) or WORDS.get(node.group, "")
     more = f" and {len(mark.concepts) - 4} more" if len(mark.concepts) > 4 else ""
     kin = f"; {plural(node.below, 'model')} below it" if node.below else ""
+    kin += ", not drawn" if node.hidden else ""
     kin += f"; a merge of {1 + len(node.merged)}" if node.merged else ""
     return _link(page_of(node.repo), classes, f"{node.repo}\n{said}{more}{kin}", shape)
 

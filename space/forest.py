@@ -28,7 +28,8 @@ def overview(library: Library) -> str:
     largest = max((one.tree.members for one in forest.crowns), default=1)
     stands = (_stand(one, largest) for one in forest.crowns)
     parts = [element("p", told, cls="hb-lede"), element("ul", *stands, cls="hb-forest")]
-    rest = [tree for tree in forest.trees if tree.members][len(forest.crowns) :]
+    drawn = {one.tree.root for one in forest.crowns}
+    rest = [tree for tree in forest.trees if tree.members and tree.root not in drawn]
     rows = [_row(tree.root, tree.root, plural(tree.members, "model")) for tree in rest[:LISTED]]
     if len(rest) > LISTED:
         rows.append(
@@ -36,7 +37,7 @@ def overview(library: Library) -> str:
         )
     if counts["unplaced"]:
         rows.append(_row("in no tree", None, plural(counts["unplaced"], "model")))
-    return "".join(parts) + (element("ul", *rows, cls="hb-trees") if rows else "")
+    return "".join(parts) + (element("ul", *rows, cls="hb-trees hb-small") if rows else "")
 
 
 def _stand(one: Crown, largest: int) -> str:

@@ -135,7 +135,8 @@ def _picture(picture: TreePicture) -> str:
     told = "Each mark is a model, each line leads from a parent to a child, a square is a merge. "
     told += "Its colour is what was recognised in it with the most certainty. "
     if hidden > 0:
-        told += f"{hidden:,} of {picture.tree.members:,} are folded into marks that say +, with how many. "
+        told += f"{hidden:,} of {picture.tree.members:,} are not drawn: they are counted in marks with a +, "
+        told += "or below one with a ring. "
     hint = "Ctrl and wheel, pinch or + and − zoom, dragging moves; the arrow keys go from model to model."
     figure = drawing.tree(picture) + drawing.key(picture.groups)
     return element(

@@ -1,8 +1,8 @@
 """Who of a tree is drawn, and from whom each hangs.
 
 A tree may have a hundred thousand members and a picture only some hundreds of marks. Those from whom many
-descend are drawn first, then the newest; whoever is left out is counted in a fold beside the others of its
-parent, so that what is drawn always adds up to the whole tree.
+descend are drawn first, then the newest. Whoever is left out is counted in a fold beside the drawn children
+of its parent, or by the parent itself where none is drawn, so that it all adds up to the whole tree.
 
 Parents are what cards say, and cards say anything: a model may name itself, its own child, or somebody whom
 nobody has seen. Every step is linear in the members, but for a heap.
@@ -17,6 +17,9 @@ from heapq import heappop, heappush
 
 MOST = 320
 """Models and folds that are drawn, about."""
+
+KIN = 0.4
+"""The share of these that goes to those from whom the most descend; the rest goes to the newest."""
 
 DEEPEST = 12
 """Generations that are drawn."""
@@ -51,6 +54,7 @@ class Node:
         parent: its parent's place in the list; -1 of the root.
         merged: the places of a merge's further parents.
         below: how many members descend from it.
+        hidden: how many of these are not drawn, nor counted in a fold below it.
         folded: how many models a fold stands for; 0 of a model.
         listed: whether it is a member itself; else it is only named as a parent.
     """
@@ -60,6 +64,7 @@ class Node:
     group: int
     merged: tuple[int, ...] = ()
     below: int = 0
+    hidden: int = 0
     folded: int = 0
     listed: bool = True
 
@@ -130,7 +135,7 @@ def branches(root: str, members: Sequence[Member], *, unseen: int, most: int = M
     tree = _Descent(root, members, unseen)
     shown = _chosen(tree, most)
     top = tree.root
-    nodes = [Node(root, -1, tree.group(top), below=tree.below[top], listed=tree.listed(top))]
+    nodes = [_model(tree, top, -1, shown)]
     place: dict[int, int] = {top: 0}
     drawn: list[int | None] = [top]
     for i, at in enumerate(drawn):
@@ -148,25 +153,33 @@ def _children(tree: _Descent, at: int | None, place: int, shown: set[int]) -> li
         return []
     drawn = [c for c in tree.children[at] if c in shown]
     drawn.sort(key=lambda c: (tree.group(c), -tree.below[c], c))
-    found: list[tuple[int | None, Node]] = [
-        (c, Node(tree.names[c], place, tree.group(c), (), tree.below[c], 0, tree.listed(c))) for c in drawn
-    ]
-    folds = _folds(tree, at, shown)
+    found: list[tuple[int | None, Node]] = [(child, _model(tree, child, place, shown)) for child in drawn]
+    folds = _folds(tree, at, shown) if drawn else {}
     found += [(None, Node(tree.names[at], place, group, folded=count)) for group, count in folds.items()]
     return sorted(found, key=lambda pair: (pair[1].group == MIXED, pair[1].group, pair[1].folded))
 
 
+def _model(tree: _Descent, at: int, parent: int, shown: set[int]) -> Node:
+    below = tree.below[at]
+    hidden = 0 if any(child in shown for child in tree.children[at]) else below
+    return Node(tree.names[at], parent, tree.group(at), (), below, hidden, 0, tree.listed(at))
+
+
 def _chosen(tree: _Descent, most: int) -> set[int]:
-    """Whom to draw: from the root on, whoever has the most descendants, then the newest."""
+    """Whom to draw, from the root on."""
     shown: set[int] = set()
-    parents = 0  # each of which may come to have a fold
+    folds: set[int] = set()
     heap = [(0, tree.root, 0)]
-    while heap and len(shown) + parents < most:
+    by_kin = True
+    while heap and len(shown) + len(folds) < most:
+        if by_kin and len(shown) >= KIN * most:
+            by_kin = False
+            heap = sorted((at, at, depth) for _, at, depth in heap)
         _, at, depth = heappop(heap)
         shown.add(at)
-        parents += bool(tree.children[at])
+        folds |= {tree.up[at]} - {-1}  # its parent may come to have one
         for child in tree.children[at] if depth < DEEPEST else ():
-            heappush(heap, (-tree.below[child], child, depth + 1))
+            heappush(heap, (-tree.below[child] if by_kin else child, child, depth + 1))
     for at in list(shown):  # a fold of one model says less than the model
         hidden = [child for child in tree.children[at] if child not in shown]
         if len(hidden) == 1 and not tree.children[hidden[0]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FEWEST = 8
 """Of fewer models a map would show nothing but chance."""
 
-PERPLEXITY = 30.0
+PERPLEXITY, STEPS = 30.0, 500
 LETTER, LINE = 0.023, 0.055
 """A caption's size by letter and line, in a map from -1 to 1."""
 
@@ -53,7 +53,7 @@ def chart(vectors: Floats, *, by_angle: bool) -> Places | None:
     perplexity = min(PERPLEXITY, (n - 1) / 3)
     with threadpool_limits(limits=1, user_api="openmp"):  # of this thread alone
         found = TSNE(
-            perplexity=perplexity, init=_main_axes(centred), random_state=0, n_jobs=1, max_iter=750
+            perplexity=perplexity, init=_main_axes(centred), random_state=0, n_jobs=1, max_iter=STEPS
         ).fit_transform(np.asarray(centred, np.float32))
     found = np.asarray(found, np.float64) - (found.min(0) + found.max(0)) / 2
     return np.asarray(found / max(1e-12, np.abs(found).max()))
