@@ -87,7 +87,7 @@ def name(group: Group) -> str:
 def swatch(group: int) -> str:
     """A mark of this group, to stand beside its name."""
     return (
-        f'<svg class="hb-swatch" viewBox="-8 -8 16 16" aria-hidden="true"><g class="g{group}">'
+        f'<svg class="hb-dots hb-swatch" viewBox="-8 -8 16 16" aria-hidden="true"><g class="g{group}">'
         f'<circle r="6"></circle></g></svg>'
     )
 
@@ -103,8 +103,8 @@ def crown(one: Crown, largest: int) -> str:
         f"Q{foot * 0.3:.1f},{size * 0.8:.1f} {foot:.1f},{size + trunk:.1f}Z"
     )
     return (
-        f'<svg class="hb-crown" width="{2 * wide:.0f}" height="{top + size + trunk:.0f}" aria-hidden="true" '
-        f'viewBox="{-wide:.1f} {-top:.1f} {2 * wide:.1f} {top + size + trunk:.1f}">'
+        f'<svg class="hb-dots hb-crown" width="{2 * wide:.0f}" height="{top + size + trunk:.0f}" '
+        f'aria-hidden="true" viewBox="{-wide:.1f} {-top:.1f} {2 * wide:.1f} {top + size + trunk:.1f}">'
         f'<circle class="hb-foliage" r="{size + 5:.1f}"></circle>'
         f'<path class="hb-stem" d="{stem}"></path>{leaves}</svg>'
     )
@@ -148,7 +148,8 @@ def _figure(told: str, half: float, inside: Iterable[str], cls: str = "") -> str
     )
     box = f"{-half:.0f} {-half:.0f} {2 * half:.0f} {2 * half:.0f}"
     return (
-        f'<div class="hb-atlas {cls}"><svg viewBox="{box}" role="group" aria-label="{esc(told)}">'
+        f'<div class="hb-atlas {cls}"><svg class="hb-dots" viewBox="{box}" role="group" '
+        f'aria-label="{esc(told)}">'
         f'{"".join(inside)}</svg><div class="hb-tools">{tools}</div></div>'
     )
 
