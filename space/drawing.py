@@ -169,7 +169,7 @@ def _mark(mark: Mark, words: _Words, scale: float = 1, radius: float = 5.5) -> s
     classes = [f"g{node.group}" if node.group >= 0 else "g7"]
     classes += [words.classes[label] for label in mark.concepts if label in words.classes]
     if node.folded:
-        label = f'<text x="{x:.1f}" y="{y + 2:.1f}">+{_count(node.folded)}</text>'
+        label = f'<text aria-hidden="true" x="{x:.1f}" y="{y + 2:.1f}">+{_count(node.folded)}</text>'
         shape = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7.4"></circle>{label}'
         told = f"and {node.folded:,} more"
         told += f"\n{words.groups.get(node.group, WORDS[MIXED])}"

@@ -52,7 +52,7 @@ def _stand(one: Crown, largest: int) -> str:
     words = (element("li", drawing.swatch(concept.group), esc(concept.tag)) for concept in one.main)
     caption = element(
         "div",
-        element("h3", name),
+        element("p", name, cls="hb-name"),
         element("p", element("strong", told), " · ", who, cls="hb-size"),
         drawing.shares(tree.readings, tree.abstentions, one.unread),
         element("p", " · ".join(parts), cls="hb-quiet"),
