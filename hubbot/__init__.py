@@ -16,7 +16,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     service
     scheduler | orders | following
     rounds | training | library | publishing
-    batches | searching | indexing
+    batches | searching | indexing | surveying
     understanding
     shelves
     visits | growth | promotion
@@ -24,8 +24,8 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     courtesy
     bot
     engine | descent
-    hub | store | index | card | policy | trees | experts | encoders | zoo | localhub
-    weights
+    hub | store | index | card | policy | trees | experts | encoders | zoo | localhub | atlas
+    weights | keeping
     settings
     records
     errors | version
@@ -47,20 +47,28 @@ if TYPE_CHECKING:
     from hubbot.library import Library, ModelPage
     from hubbot.records import ExpertInfo, Glance, Hit, Prediction, Reading, Upload
     from hubbot.searching import Facet, SearchAnswer
+    from hubbot.surveying import Concept, Crown, Forest, Group, Mark, TreeMap, TreePicture
 
 __version__ = VERSION
 
 _HOMES = {
+    "Concept": "hubbot.surveying",
+    "Crown": "hubbot.surveying",
     "ExpertInfo": "hubbot.records",
     "Facet": "hubbot.searching",
+    "Forest": "hubbot.surveying",
     "Glance": "hubbot.records",
+    "Group": "hubbot.surveying",
     "Hit": "hubbot.records",
     "HubbotError": "hubbot.errors",
     "Library": "hubbot.library",
+    "Mark": "hubbot.surveying",
     "ModelPage": "hubbot.library",
     "Prediction": "hubbot.records",
     "Reading": "hubbot.records",
     "SearchAnswer": "hubbot.searching",
+    "TreeMap": "hubbot.surveying",
+    "TreePicture": "hubbot.surveying",
     "Upload": "hubbot.records",
     "open_library": "hubbot.app",
     "search": "hubbot.app",
@@ -68,16 +76,23 @@ _HOMES = {
 }
 
 __all__ = [
+    "Concept",
+    "Crown",
     "ExpertInfo",
     "Facet",
+    "Forest",
     "Glance",
+    "Group",
     "Hit",
     "HubbotError",
     "Library",
+    "Mark",
     "ModelPage",
     "Prediction",
     "Reading",
     "SearchAnswer",
+    "TreeMap",
+    "TreePicture",
     "Upload",
     "open_library",
     "search",

@@ -5,7 +5,7 @@ It never writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,11 +13,13 @@ from urllib.parse import quote
 from hubbot.index.question import LANGUAGE
 from hubbot.records import ExpertInfo, Glance, Hit, Label, Placement, Reading, Suggestion, Upload
 from hubbot.searching import Facet, SearchAnswer, Searcher
+from hubbot.surveying import Forest, Surveyor, TreeMap, TreePicture
 
 if TYPE_CHECKING:
     from hubbot.encoders.interface import TextEncoder
     from hubbot.store.forest import Tree
     from hubbot.store.store import Store
+    from hubbot.store.survey import Known
 
 SAMPLE, PICTURES = "sample.png", (".png", ".jpg", ".jpeg", ".webp")
 
@@ -77,7 +79,7 @@ class Library:
         endpoint: str = "https://huggingface.co",
         pictures: Callable[[str], str | None] = lambda _: None,
     ) -> None:
-        self._store, self._searcher = store, Searcher(store, load_encoder)
+        self._store, self._searcher, self._surveyor = store, Searcher(store, load_encoder), Surveyor(store)
         self.endpoint, self._pictures = endpoint.rstrip("/"), pictures
         self._labels: dict[tuple[str, str], dict[str, Label]] = {}
 
@@ -106,23 +108,53 @@ class Library:
 
     def model(self, repo: str) -> ModelPage | None:
         """What is known of one model; None for one that was never noticed."""
-        upload = self._store.upload(repo)
-        if upload is None:
-            return None
-        reading = self._store.reading(repo)
-        expert = self._by_version().get((reading.expert, reading.version)) if reading else None
-        return ModelPage(upload, self._store.placement(repo), reading, self._store.suggestion(repo), expert)
+        return next(iter(self._pages(self._store.several([repo]))), None)
 
-    def members(self, tree: str | None, limit: int = 200) -> list[ModelPage]:
-        """The newest models of a tree; of None, those of the newest `10 * limit` that stand in no tree."""
-        uploads = self._store.uploads(limit if tree is not None else 10 * limit, tree)
-        if tree is None:
-            uploads = [upload for upload in uploads if not self._placed(upload.repo)][:limit]
-        return [page for upload in uploads if (page := self.model(upload.repo))]
+    def members(
+        self, tree: str | None, limit: int = 200, *, offset: int = 0, label: str | None = None
+    ) -> list[ModelPage]:
+        """The newest models of a tree, or, for None, of those that stand in no tree.
 
-    def _placed(self, repo: str) -> bool:
-        placement = self._store.placement(repo)
-        return placement is not None and placement.tree is not None
+        Args:
+            offset: how many newer ones to leave out.
+            label: only those in which this was recognised.
+        """
+        return self.page(tree, limit, offset=offset, label=label)[0]
+
+    def page(
+        self, tree: str | None, limit: int = 200, *, offset: int = 0, label: str | None = None
+    ) -> tuple[list[ModelPage], int]:
+        """These, and how many there are on all pages."""
+        known, total = self._store.newest(tree, limit, offset, label)
+        return self._pages(known), total
+
+    def _pages(self, known: Sequence[Known]) -> list[ModelPage]:
+        experts = {(info.name, info.version): info for info in self._store.experts()} if known else {}
+        return [
+            ModelPage(
+                one.upload,
+                one.placement,
+                one.reading,
+                one.suggestion,
+                experts.get((one.reading.expert, one.reading.version)) if one.reading else None,
+            )
+            for one in known
+        ]
+
+    def forest(self) -> Forest:
+        """All trees at a glance, for a picture."""
+        return self._surveyor.forest()
+
+    def tree(self, root: str) -> TreePicture | None:
+        """One tree as a picture: its models, whose children they are, what was read; None for no tree."""
+        return self._surveyor.tree(root)
+
+    def map(self, root: str) -> TreeMap | None:
+        """A tree's models by how they were read, the alike side by side; None where nothing was read.
+
+        The first to ask waits for seconds; later ones get it at once until the database changes.
+        """
+        return self._surveyor.map(root)
 
     def trees(self) -> list[Tree]:
         """All model trees, the largest first."""
@@ -152,9 +184,6 @@ class Library:
         if kept := self._pictures(upload.repo):
             return kept
         return f"{self.address(upload.repo)}/resolve/{quote(upload.commit)}/{quote(name, errors='replace')}"
-
-    def _by_version(self) -> dict[tuple[str, str], ExpertInfo]:
-        return {(info.name, info.version): info for info in self._store.experts()}
 
 
 def picture_file(upload: Upload | Glance) -> str | None:

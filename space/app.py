@@ -21,15 +21,18 @@ from hubbot import Library
 from space import results
 from space.api import offer
 from space.experts import expert_page, experts_page
-from space.forest import forest_page, overview, tree_page
-from space.markup import element, esc, navigation
+from space.forest import forest_page, overview
+from space.markup import NO_TREE, element, esc, navigation
 from space.model import model_page
-from space.theme import CSS, theme
+from space.theme import CSS, HEAD, theme
+from space.tree import WAIT, tree_map, tree_members, tree_page
 
 ALL_TREES = "all trees"
 LIMIT = 20
 SEARCHES_AT_ONCE = 16
 """They wait for the text encoder together, and not one after the other."""
+MAPS_AWAITED = 16
+"""People who may wait for maps at once; the maps themselves are drawn one after the other."""
 
 HERO = element("h1", "What was it trained on?") + element(
     "p",
@@ -67,7 +70,8 @@ def build(library: Library) -> gr.Blocks:
             gr.HTML(element("p", esc(library.language)), elem_id="hb-language", apply_default_css=False)
             chosen = _examples(library)
             found = gr.HTML(elem_id="hb-results", apply_default_css=False)
-        page = gr.HTML(elem_id="hb-page", visible=False, apply_default_css=False)
+        with gr.Column(elem_id="hb-page"):
+            page, late, last = (gr.HTML(visible=False, apply_default_css=False) for _ in range(3))
 
         def look(text: str, where: str | None) -> Iterator[str]:
             if not text.strip():
@@ -88,10 +92,22 @@ def build(library: Library) -> gr.Blocks:
             *_, first = look(asked, None)
             return shown, gr.Column(visible=True), asked, trees, first, gr.HTML(visible=False)
 
-        demo.load(
+        arrived = demo.load(
             arrive,
             None,
             [bar, home, query, tree, found, page],
+            show_progress="hidden",
+            api_visibility="private",
+        )
+
+        def afterwards(request: gr.Request) -> Iterator[tuple[object, object]]:
+            yield from _afterwards(library, request.query_params)
+
+        arrived.then(
+            afterwards,
+            None,
+            [late, last],
+            concurrency_limit=MAPS_AWAITED,
             show_progress="hidden",
             api_visibility="private",
         )
@@ -136,6 +152,7 @@ def launch(
         server_port=port,
         theme=theme(),
         css=CSS,
+        head=HEAD,
         share=False,
         quiet=True,
         ssr_mode=False,
@@ -152,6 +169,17 @@ def _elsewhere(library: Library, asked: Mapping[str, str]) -> tuple[str, str]:
         if name in asked:
             return name, page(library, asked[name], asked)
     return "", ""
+
+
+def _afterwards(library: Library, asked: Mapping[str, str]) -> Iterator[tuple[object, object]]:
+    """What a tree's page has below its picture: first the list, then the map, which may take seconds."""
+    root = asked.get("tree")
+    if root is None or "model" in asked:
+        yield gr.HTML(visible=False), gr.HTML(visible=False)
+        return
+    members = gr.HTML(tree_members(library, root, asked), visible=True)
+    yield gr.HTML(WAIT, visible=root != NO_TREE), members
+    yield gr.HTML(tree_map(library, root), visible=root != NO_TREE), gr.skip()
 
 
 def _search_box() -> tuple[gr.Textbox, gr.Button, gr.Dropdown]:

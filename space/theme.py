@@ -7,7 +7,10 @@ from pathlib import Path
 from gradio.themes import Base, colors, sizes
 from gradio.themes.utils.fonts import LocalFont
 
-CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+HERE = Path(__file__).parent
+CSS = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "forest.css"))
+HEAD = f"<script>{(HERE / 'atlas.js').read_text(encoding='utf-8')}</script>"
+"""What the pages run in a visitor's browser."""
 
 
 def theme() -> Base:

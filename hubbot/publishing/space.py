@@ -24,7 +24,7 @@ STARTED_BY = {"README.md": "README.md", "requirements.txt": "requirements.txt", 
 """What lies at the top, by its name in the folder `space`."""
 AT_HOME = ("__main__.py", "cli/", "demo/", "experts/shipped/", "localhub/", "training/", "zoo/")
 """What of hubbot a reader has no use for: what only admins do, and experts, whose heads a snapshot holds."""
-SOURCE = (".py", ".css")
+SOURCE = (".py", ".css", ".js")
 
 
 def files(snapshot: str = "") -> dict[str, bytes | Path]:

@@ -96,7 +96,7 @@ def read_by_others(session: Session, roots: Collection[str], expert: str, versio
 
 def latest(session: Session, repo: str) -> Reading | None:
     row = session.scalar(select(ReadingRow).where(ReadingRow.repo == repo, ReadingRow.latest))
-    return _record(row) if row else None
+    return record_of(row) if row else None
 
 
 def page(session: Session, tree: str | None, after: str, size: int) -> list[Reading]:
@@ -104,7 +104,7 @@ def page(session: Session, tree: str | None, after: str, size: int) -> list[Read
     query: Select[ReadingRow] = select(ReadingRow).where(ReadingRow.latest, ReadingRow.repo > after)
     if tree is not None:
         query = query.where(ReadingRow.tree == tree)
-    return [_record(row) for row in session.scalars(query.order_by(ReadingRow.repo).limit(size))]
+    return [record_of(row) for row in session.scalars(query.order_by(ReadingRow.repo).limit(size))]
 
 
 def _find(
@@ -153,7 +153,7 @@ def _row(reading: Reading) -> ReadingRow:
     )
 
 
-def _record(row: ReadingRow) -> Reading:
+def record_of(row: ReadingRow) -> Reading:
     abstained = row.abstention_code is not None
     kept = row.embedding
     return Reading(

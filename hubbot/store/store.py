@@ -45,6 +45,7 @@ from hubbot.store import (
     readings,
     schema,
     suggestions,
+    survey,
     uploads,
 )
 from hubbot.store import (
@@ -57,6 +58,7 @@ from hubbot.store.counts import Outcomes, Status
 from hubbot.store.forest import Tree
 from hubbot.store.kin import Entry, Family, KnownBy
 from hubbot.store.promotions import Promotion
+from hubbot.store.survey import Known, Standing, Vectors
 
 if TYPE_CHECKING:
     from hubbot.records import Floats
@@ -305,6 +307,40 @@ class Store:
     def promotions(self) -> list[Promotion]:
         """Those that hold, one for each tree that has any; the one promoted last comes last."""
         return self._read(promotions.present)
+
+    # --- many at once ---
+
+    def state(self) -> object:
+        """Differs when the database has been written to: SQLite touches the file or its log."""
+        files = (self.path, self.path.with_name(self.path.name + "-wal"))
+        return [(s.st_mtime_ns, s.st_size) for file in files if file.exists() for s in [file.stat()]]
+
+    def standings(self, root: str) -> list[Standing]:
+        """All members of a tree in brief, the newest first."""
+        return self._read(survey.standings, root)
+
+    def lately(self, roots: Sequence[str], most: int) -> dict[str, list[tuple[str, ...]]]:
+        """What was recognised in the models of each tree, as many as were read last."""
+        return self._read(survey.lately, roots, most)
+
+    def vectors(self, root: str, most: int, of_labels: Collection[tuple[str, str]]) -> Vectors | None:
+        """What an expert said of the models of a tree that were read last; see `survey.vectors`."""
+        return self._read(survey.vectors, root, most, of_labels)
+
+    def newest(
+        self, root: str | None, limit: int, offset: int = 0, label: str | None = None
+    ) -> tuple[list[Known], int]:
+        """A page of a tree's models, or of those in no tree, the newest first; and how many there are.
+
+        Args:
+            label: only those in which this was recognised.
+        """
+        repos, total = self._read(survey.newest, root, limit, offset, label)
+        return self.several(repos), total
+
+    def several(self, repos: Sequence[str]) -> list[Known]:
+        """All that is kept of these models, in this order."""
+        return self._read(survey.several, repos)
 
     # --- readings ---
 

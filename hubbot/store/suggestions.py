@@ -63,26 +63,26 @@ def save(session: Session, suggestion: Suggestion, *, asked: bool) -> None:
 
 def latest(session: Session, repo: str) -> Suggestion | None:
     row = _latest(session, repo)
-    return _record(row) if row else None
+    return record_of(row) if row else None
 
 
 def shown(session: Session, repo: str) -> Suggestion | None:
     """The newest that others have seen: open, merged or closed."""
     query = _history(repo).where(SuggestionRow.state.in_((OPEN, *ANSWERED)))
     row = session.scalar(query.limit(1))
-    return _record(row) if row else None
+    return record_of(row) if row else None
 
 
 def history(session: Session, repo: str) -> list[Suggestion]:
     """All of a repo, the newest first."""
-    return [_record(row) for row in session.scalars(_history(repo))]
+    return [record_of(row) for row in session.scalars(_history(repo))]
 
 
 def all_latest(session: Session, state: SuggestionState | None) -> list[Suggestion]:
     query = select(SuggestionRow).where(SuggestionRow.latest).order_by(SuggestionRow.id)
     if state is not None:
         query = query.where(SuggestionRow.state == state.value)
-    return [_record(row) for row in session.scalars(query)]
+    return [record_of(row) for row in session.scalars(query)]
 
 
 def asked_at(session: Session, repo: str) -> datetime | None:
@@ -152,7 +152,7 @@ def _count(owner: str | None, besides: str | None) -> Select[int]:
     return query if besides is None else query.where(SuggestionRow.repo != besides)
 
 
-def _record(row: SuggestionRow) -> Suggestion:
+def record_of(row: SuggestionRow) -> Suggestion:
     return Suggestion(
         repo=row.repo,
         base_commit=row.base_commit,

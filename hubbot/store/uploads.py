@@ -35,7 +35,7 @@ def save(session: Session, upload: Upload) -> None:
 
 def get(session: Session, repo: str) -> Upload | None:
     row = session.get(UploadRow, repo)
-    return _record(row) if row else None
+    return record_of(row) if row else None
 
 
 def notice(session: Session, page: Iterable[Upload]) -> int:
@@ -102,13 +102,13 @@ def due(session: Session, now: datetime, limit: int | None, after: Upload | None
         place = tuple_(UploadRow.modified_at, UploadRow.repo)
         query = query.where(place > tuple_(literal(after.modified_at, Utc()), literal(after.repo)))
     query = query.order_by(UploadRow.modified_at, UploadRow.repo).limit(limit)
-    return [_record(row) for row in session.scalars(query)]
+    return [record_of(row) for row in session.scalars(query)]
 
 
 def unchecked(session: Session, limit: int) -> list[Upload]:
     """Those that the Hub was not asked about for the longest time."""
     query = select(UploadRow).where(UploadRow.checked_at.is_not(None), ~WAITING)
-    return [_record(row) for row in session.scalars(query.order_by(UploadRow.checked_at).limit(limit))]
+    return [record_of(row) for row in session.scalars(query.order_by(UploadRow.checked_at).limit(limit))]
 
 
 def check(session: Session, repo: str) -> None:
@@ -126,7 +126,7 @@ def newest(session: Session, limit: int | None, tree: str | None) -> list[Upload
     query = select(UploadRow).order_by(UploadRow.modified_at.desc(), UploadRow.repo).limit(limit)
     if tree is not None:
         query = query.join(PlacementRow, PlacementRow.repo == UploadRow.repo).where(PlacementRow.tree == tree)
-    return [_record(row) for row in session.scalars(query)]
+    return [record_of(row) for row in session.scalars(query)]
 
 
 def watermark(session: Session, endpoint: str) -> datetime | None:
@@ -144,7 +144,7 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _record(row: UploadRow) -> Upload:
+def record_of(row: UploadRow) -> Upload:
     values: dict[str, Any] = {name: getattr(row, name) for name in FIELDS}
     values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Upload(**values)

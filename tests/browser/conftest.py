@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -133,26 +133,31 @@ def _unread(store: Store) -> None:
     store.record(Reading("old/pickles-only", commit, ("y",), VIT, abstention=pickles))
 
 
-@pytest.fixture(scope="session")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running Space."""
-    with serving(tmp_path_factory.mktemp("space")) as address:
-        yield address
-
-
-@pytest.fixture(scope="session")
-def mcp_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one that language models may ask as well."""
-    with serving(tmp_path_factory.mktemp("space"), "--mcp") as address:
-        yield address
+def crowd(store: Store) -> None:
+    """A tree of many: grandchildren, and more children than a picture has room for."""
+    root, commit = "org/crowded", "0" * 40
+    store.save_expert(expert("digits-crowd", root))
+    for i in range(600):
+        repo = f"crowd/m-{i}"
+        parent = f"crowd/m-{i % 12}" if 12 < i < 120 else root
+        store.save_upload(Upload(repo, commit, datetime(2026, 10, 1, i // 60, i % 60, tzinfo=UTC)))
+        store.save_placement(Placement(repo, commit, root, parent, How.DECLARED))
+        known = {DIGITS[i % 9], DIGITS[(i * i) % 5]} if i % 10 else set()
+        said = (
+            Prediction(d, 0.97 - 0.01 * j if d in known else 0.02, d in known) for j, d in enumerate(DIGITS)
+        )
+        store.record(Reading(repo, commit, (repo,), root, "digits-crowd", "5f0c2ab14e77", tuple(said)))
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[str]:
-    """A Space over a small database, as a process of its own; its address."""
+def serving(
+    folder: Path, *options: str, fillers: Sequence[Callable[[Store], None]] = (fill,)
+) -> Iterator[str]:
+    """A Space over a small database that these have filled, as a process of its own; its address."""
     url = f"sqlite:///{folder / 'hubbot.db'}"
     with Store.open(url) as store:
-        fill(store)
+        for filler in fillers:
+            filler(store)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -170,6 +175,27 @@ def serving(folder: Path, *options: str) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running Space."""
+    with serving(tmp_path_factory.mktemp("space")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def mcp_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one that language models may ask as well."""
+    with serving(tmp_path_factory.mktemp("space"), "--mcp") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def crowded_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of another one, that has a large tree beside the small ones."""
+    with serving(tmp_path_factory.mktemp("crowded"), fillers=(fill, crowd)) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def test_a_tree_lists_its_models_and_the_reasons_for_silence(page: Page) -> None
     page.get_by_role("link", name="lab/vit-digits-base").click()
     shown = page.locator("#hb-page")
     expect(shown).to_contain_text("there are only pickles here", timeout=PATIENCE_MS)
-    page.get_by_role("link", name="old/pickles-only").click()
+    page.get_by_role("link", name="old/pickles-only", exact=True).click()
     expect(shown).to_contain_text("No answer. There are only pickles here", timeout=PATIENCE_MS)
 
 

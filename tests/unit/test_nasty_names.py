@@ -43,9 +43,10 @@ from hubbot.records import (
 )
 from hubbot.store.store import Store
 from hubbot.trees.export import FORMATS, exported, graph
-from space.forest import overview, tree_page
+from space.forest import overview
 from space.model import model_page
 from space.results import answer
+from space.tree import tree_map, tree_members, tree_page
 
 NOW, REPO = datetime(2026, 1, 1, tzinfo=UTC), "a/b"
 
@@ -203,7 +204,12 @@ PICTURE = {"img", *(f"img.{name}" for name in ("class", "src", "alt", "loading",
 def pages(library: Library, text: str) -> str:
     asked = (model_page(library, REPO, text), model_page(library, text, text), tree_page(library, text))
     told = (tree_page(library, "o/root"), overview(library), answer(library, text, None, 5))
-    return "".join((*asked, *told, answer(library, "other", text, 5)))
+    more = (tree_map(library, text), tree_map(library, "o/root"), tree_members(library, "o/root", {}))
+    listed = (
+        tree_members(library, text, {"from": text, "label": text}),
+        tree_members(library, "o/root", {"label": text}),
+    )
+    return "".join((*asked, *told, *more, *listed, answer(library, "other", text, 5)))
 
 
 @pytest.mark.parametrize("abstained", [False, True])
