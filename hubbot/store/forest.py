@@ -10,7 +10,21 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from hubbot.records import Evidence, ExpertInfo, How, Kind, Label, Placement, Source, TextHead, Wanted
+from hubbot.records import (
+    Bin,
+    Evidence,
+    ExpertInfo,
+    How,
+    Kind,
+    Label,
+    LayerScore,
+    Placement,
+    Reliability,
+    Source,
+    TextHead,
+    Trust,
+    Wanted,
+)
 from hubbot.store import changes, heads
 from hubbot.store.tables import ExpertRow, PlacementRow, PromotionRow, ReadingRow, TreeRow
 
@@ -158,4 +172,15 @@ def _expert(info: Mapping[str, Any]) -> ExpertInfo:
         )
         for item in values["wanted"]
     )
+    values["trust"] = _trust(values["trust"]) if values.get("trust") else None
     return ExpertInfo(**values)
+
+
+def _trust(told: Mapping[str, Any]) -> Trust:
+    layers = tuple(LayerScore(**layer) for layer in told["layers"])
+    found = told["reliability"]
+    if found is not None:
+        recognised = Bin(**found["recognised"]) if found["recognised"] else None
+        bins = tuple(Bin(**item) for item in found["bins"])
+        found = Reliability(**(found | {"bins": bins, "recognised": recognised}))
+    return Trust(told["threshold"], told["known"], layers, found)
