@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 from hubbot import Hit, Library, ModelPage
-from space.markup import element, esc, link, page_of, percent, plural, spoken, tree_page_of
+from space.markup import element, esc, link, page_of, percent, picture, plural, spoken, tree_page_of
 from space.tile import tile
 
 NEAREST = 6
 ALIKE = 0.5
-"""From here on two models are worth being called alike."""
+"""From this share on two models are called alike."""
 COUNTED = 1000
 """Kin are counted up to here."""
 
 
 def nearest(library: Library, page: ModelPage) -> str:
-    """The models that its expert read most like it."""
+    """The models that were read most like it."""
     hits = library.nearest(page.upload.repo, NEAREST)
     if not hits:
         return ""
     told = (
-        "Models of its tree in which its expert reads most the same, whatever their cards say. The "
-        "percentage is how alike they are, and no probability."
+        "Models whose weights say that they were trained on the same, whatever their cards say. The "
+        "percentage is the share of it that both are expected to have in common."
     )
     if hits[0].score < ALIKE:
         told += " None is very like this one."
-    rows = element("ol", *(_near(page, hit) for hit in hits), cls="hb-near")
+    rows = element("ol", *(_near(library, hit) for hit in hits), cls="hb-near")
     return element("section", element("h2", "Nearest models"), element("p", told, cls="hb-quiet"), rows)
 
 
-def _near(page: ModelPage, hit: Hit) -> str:
-    names = [page.label(p.label).name for p in hit.because]
-    known = ", ".join(map(spoken, names))
-    told = element("span", esc(known or "nothing recognised with certainty"), cls="hb-quiet")
+def _shown(library: Library, hit: Hit) -> str:
+    address = library.picture(hit.glance) if hit.glance else None
+    return picture(address, f"A picture from {hit.repo}") if address else ""
+
+
+def _near(library: Library, hit: Hit) -> str:
+    known = hit.glance.recognised if hit.glance else hit.because
+    names = [p.label for p in known]
+    told = element(
+        "span", esc(", ".join(map(spoken, names)) or "nothing recognised with certainty"), cls="hb-quiet"
+    )
     return element(
         "li",
-        tile(*names) or '<span class="hb-blank"></span>',
+        _shown(library, hit) or tile(*names) or '<span class="hb-blank"></span>',
         element("div", link(page_of(hit.repo), esc(hit.repo), cls="hb-repo"), told),
         element("strong", percent(hit.score), cls="hb-number"),
     )

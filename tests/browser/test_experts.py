@@ -134,8 +134,8 @@ def test_a_model_among_its_like(page: Page) -> None:
         "Very likely. Of 90 labels that digits-vit told with about that probability, 98.0%"
     )
     near = page.locator(".hb-near li")
-    expect(near).to_have_count(2)
-    expect(near.first).to_contain_text("six")
+    expect(near).to_have_count(3)
+    expect(near.locator("svg.hb-tile")).to_have_count(3)
     expect(page.locator(".hb-near")).to_contain_text("q/evens")
     expect(page.locator(".hb-path li")).to_have_text(["lab/vit-digits-base", "maria-k/vit-finetuned-0421"])
     expect(page.locator("header svg.hb-tile")).to_be_visible()

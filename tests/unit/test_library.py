@@ -206,28 +206,6 @@ def test_a_model_page_joins_what_is_known(library: Library) -> None:
     assert page.label("unheard").text == "unheard"
 
 
-def test_the_nearest_are_those_that_were_read_alike(library: Library, database: str) -> None:
-    with Store.open(database) as store:
-        store.save_upload(upload("e/ones"))
-        store.record(reading("e/ones", "one", "seven", content="e"))
-        store.save_upload(upload("f/other-version"))
-        store.record(replace(reading("f/other-version", "one", "seven"), version="v0"))
-    hits = library.nearest("a/sevens")
-    assert [hit.repo for hit in hits] == ["e/ones", "b/evens"]
-    assert hits[0].score == pytest.approx(1.0)
-    assert hits[1].score < 0.1
-    assert [p.label for p in hits[0].because] == ["one", "seven"]
-    assert [hit.repo for hit in library.nearest("a/sevens", limit=1)] == ["e/ones"]
-    assert library.nearest("c/odd-one") == library.nearest("d/unread") == library.nearest("no/body") == ()
-
-
-def test_embeddings_tell_what_is_near_where_there_are_any(library: Library, database: str) -> None:
-    aligned(database)
-    (hit,) = library.nearest("y/dogs")
-    assert hit.repo == "z/pears"
-    assert 0 < hit.score < 0.99
-
-
 def placed(repo: str, parent: str | None, *others: str) -> Placement:
     return Placement(repo, "1" * 40, TREE, parent, How.DECLARED, relation="finetune", others=others)
 
