@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from hubbot import Bin, LayerScore, Reliability
 from space.markup import element, esc
 
-WIDTH, LEFT, TOP, PLOT = 440, 52, 12, 300
+WIDTH, LEFT, TOP, PLOT = 440, 60, 12, 300
 """Of the reliability plot; it is square."""
 SMALL = 96
 SWEEP_WIDTH, SWEEP_HEIGHT = 640, 200

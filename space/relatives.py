@@ -16,8 +16,11 @@ COUNTED = 1000
 def nearest(library: Library, page: ModelPage) -> str:
     """The models that were read most like it."""
     hits = library.nearest(page.upload.repo, NEAREST)
+    title = element("h2", "Nearest models")
     if not hits:
-        return ""
+        read = page.reading is not None and page.reading.abstention is None
+        none = element("p", "No other model that was read resembles it.", cls="hb-quiet")
+        return element("section", title, none) if read else ""
     told = (
         "Models whose weights say that they were trained on the same, whatever their cards say. The "
         "percentage is the share of it that both are expected to have in common."
@@ -25,7 +28,7 @@ def nearest(library: Library, page: ModelPage) -> str:
     if hits[0].score < ALIKE:
         told += " None is very like this one."
     rows = element("ol", *(_near(library, hit) for hit in hits), cls="hb-near")
-    return element("section", element("h2", "Nearest models"), element("p", told, cls="hb-quiet"), rows)
+    return element("section", title, element("p", told, cls="hb-quiet"), rows)
 
 
 def _shown(library: Library, hit: Hit) -> str:
