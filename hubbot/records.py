@@ -366,7 +366,7 @@ class Reliability:
     Args:
         split: of its zoo.
         models: how many of its own kind were read.
-        strangers: how many others of the tree, which no label is right for.
+        strangers: how many others of the tree; for most of them no label is right.
         bins: what was told, from the least likely to the likeliest.
         recognised: that of it which is over the threshold; None where nothing was.
     """

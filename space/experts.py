@@ -165,8 +165,8 @@ def _calibrated(info: ExpertInfo) -> str:
         told += f" From the upright line on, at {info.trust.threshold:.1%}, it stands by a label."
     if found.strangers:
         told += (
-            f" Each model is weighted so that {1 - info.trust.known:.0%} are strangers, which no label is "
-            "right for."
+            f" Each model is weighted so that {1 - info.trust.known:.0%} are strangers, for most of which no "
+            "label is right."
         )
     return element(
         "section", title, element("p", told, cls="hb-quiet"), reliability(found, info.trust.threshold)

@@ -22,8 +22,8 @@ from space.markup import (
     size,
     tree_page_of,
 )
-from space.relatives import nearest, place
-from space.results import HOW, reason, shown_of
+from space.relatives import nearest, place, shown_of
+from space.results import HOW, reason
 from space.tile import tile
 from space.trust import believed
 
@@ -85,7 +85,9 @@ def _title(library: Library, page: ModelPage) -> str:
     line = f"commit {element('code', esc(upload.commit[:8]))}, changed {when} · "
     away = link(library.address(upload.repo), "on the Hub ↗", away=True)
     told = element("h1", esc(upload.repo), cls="hb-repo") + element("p", line, away, cls="hb-quiet")
-    return element("header", element("div", told, _about(page)), shown_of(library, page) or _drawn(page))
+    return element(
+        "header", element("div", told, _about(page)), shown_of(library, page.upload) or _drawn(page)
+    )
 
 
 def _about(page: ModelPage) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbot import Hit, Library, ModelPage
+from hubbot import Glance, Hit, Library, ModelPage, Upload
 from space.markup import element, esc, link, page_of, percent, picture, plural, spoken, tree_page_of
 from space.tile import tile
 
@@ -31,9 +31,10 @@ def nearest(library: Library, page: ModelPage) -> str:
     return element("section", title, element("p", told, cls="hb-quiet"), rows)
 
 
-def _shown(library: Library, hit: Hit) -> str:
-    address = library.picture(hit.glance) if hit.glance else None
-    return picture(address, f"A picture from {hit.repo}") if address else ""
+def shown_of(library: Library, model: Upload | Glance) -> str:
+    """The picture that a repo has of itself; nothing where it has none."""
+    address = library.picture(model)
+    return picture(address, f"A picture from {model.repo}") if address else ""
 
 
 def _near(library: Library, hit: Hit) -> str:
@@ -44,7 +45,7 @@ def _near(library: Library, hit: Hit) -> str:
     )
     return element(
         "li",
-        _shown(library, hit) or tile(*names) or '<span class="hb-blank"></span>',
+        (hit.glance and shown_of(library, hit.glance)) or tile(*names) or '<span class="hb-blank"></span>',
         element("div", link(page_of(hit.repo), esc(hit.repo), cls="hb-repo"), told),
         element("strong", percent(hit.score), cls="hb-number"),
     )

@@ -126,7 +126,8 @@ def _reliability(
     if not isinstance(source, Among):
         return None
     strange = source.strangers.sample(split, [want.name for want in expert.config.wanted])
-    others = asked(_consulted(expert, strange), [()] * len(strange), 1 - known)
+    # A stranger may have learned a label by name, as an average of two models of the expert's kind has.
+    others = asked(_consulted(expert, strange), [_named(names, row) for row in strange.Y], 1 - known)
     return Reliability(split, len(models), len(others), *binned([*models, *others]))
 
 

@@ -61,7 +61,7 @@ class Planted:
         if self.lora:
             factors = torch.randn(n, 24, 2, generator=generator), torch.randn(n, 2, 20, generator=generator)
             return Sample({"layer": Factored(*factors)}, Y)
-        return Sample({"layer": Dense(1 + way + noise)}, Y)
+        return Sample({"layer": Dense(1 + way + noise)}, 0 * Y if self.strange else Y)
 
 
 def test_strangers_are_met_before_the_test_and_have_no_label() -> None:
