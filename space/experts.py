@@ -93,7 +93,7 @@ def _headline(info: ExpertInfo) -> list[tuple[str, str]]:
     found = info.trust.reliability if info.trust else None
     numbers = [(word, info.scores[word]) for word in ("accuracy", "coverage") if word in info.scores]
     if found and found.recognised:
-        numbers.insert(1, ("precision", found.recognised.right))
+        numbers.insert(1, ("right when sure", found.recognised.right))
     elif "precision" in info.scores:
         numbers.insert(1, ("precision", info.scores["precision"]))
     return [(word, percent(value)) for word, value in numbers]
