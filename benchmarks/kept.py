@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 DECIDING = ("experts/*.py", "training/experts.py", "training/trees.py", "training/adapters.py")
 """All that decides what a method says: probes, and how they are given sizes, layers and models."""
-BESIDE = ("router.py",)
-"""Which expert is asked, and not what it says."""
+BESIDE = ("router.py", "trust.py")
+"""Which expert is asked, and how far it is trusted, and not what it says."""
 
 
 @cache

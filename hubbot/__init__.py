@@ -44,31 +44,49 @@ from hubbot.version import VERSION
 if TYPE_CHECKING:
     from hubbot.app import open_library, search, tell
     from hubbot.errors import HubbotError
-    from hubbot.library import Library, ModelPage
-    from hubbot.records import ExpertInfo, Glance, Hit, Prediction, Reading, Upload
+    from hubbot.library import ExpertVersion, Library, ModelPage
+    from hubbot.records import (
+        Bin,
+        ExpertInfo,
+        Glance,
+        Hit,
+        LayerScore,
+        Prediction,
+        Reading,
+        Reliability,
+        Suggestion,
+        Trust,
+        Upload,
+    )
     from hubbot.searching import Facet, SearchAnswer
     from hubbot.surveying import Concept, Crown, Forest, Group, Mark, TreeMap, TreePicture
 
 __version__ = VERSION
 
 _HOMES = {
+    "Bin": "hubbot.records",
     "Concept": "hubbot.surveying",
     "Crown": "hubbot.surveying",
     "ExpertInfo": "hubbot.records",
+    "ExpertVersion": "hubbot.library",
     "Facet": "hubbot.searching",
     "Forest": "hubbot.surveying",
     "Glance": "hubbot.records",
     "Group": "hubbot.surveying",
     "Hit": "hubbot.records",
     "HubbotError": "hubbot.errors",
+    "LayerScore": "hubbot.records",
     "Library": "hubbot.library",
     "Mark": "hubbot.surveying",
     "ModelPage": "hubbot.library",
     "Prediction": "hubbot.records",
     "Reading": "hubbot.records",
+    "Reliability": "hubbot.records",
     "SearchAnswer": "hubbot.searching",
+    "Suggestion": "hubbot.records",
     "TreeMap": "hubbot.surveying",
     "TreePicture": "hubbot.surveying",
+    "Trust": "hubbot.records",
     "Upload": "hubbot.records",
     "open_library": "hubbot.app",
     "search": "hubbot.app",
@@ -76,23 +94,29 @@ _HOMES = {
 }
 
 __all__ = [
+    "Bin",
     "Concept",
     "Crown",
     "ExpertInfo",
+    "ExpertVersion",
     "Facet",
     "Forest",
     "Glance",
     "Group",
     "Hit",
     "HubbotError",
+    "LayerScore",
     "Library",
     "Mark",
     "ModelPage",
     "Prediction",
     "Reading",
+    "Reliability",
     "SearchAnswer",
+    "Suggestion",
     "TreeMap",
     "TreePicture",
+    "Trust",
     "Upload",
     "open_library",
     "search",

@@ -78,13 +78,16 @@ def experts(settings: Settings) -> tuple[ExpertInfo, ...]:
     """The experts at hand: those that ship with hubbot, then those that the settings name."""
     from hubbot.experts.artifact import describe
     from hubbot.experts.router import shipped
+    from hubbot.experts.trust import trust
 
-    return tuple(describe(folder) for folder in [*shipped(), *_further_experts(settings)])
+    folders = [*shipped(), *_further_experts(settings)]
+    return tuple(replace(describe(folder), trust=trust(folder)) for folder in folders)
 
 
 def _further_experts(settings: Settings) -> Iterator[Path]:
     """Folders as they are; what is no folder is a repo, of which a snapshot is fetched."""
     from hubbot.experts.schema import CONFIG, TRAINED_ON, WEIGHTS
+    from hubbot.experts.trust import EVALUATION
 
     for place in settings.expert_places:
         folder = Path(place).expanduser()
@@ -94,7 +97,9 @@ def _further_experts(settings: Settings) -> Iterator[Path]:
         from hubbot.hub.snapshots import snapshot
 
         with open_hub(settings) as hub:
-            yield snapshot(hub, place, (CONFIG, WEIGHTS, TRAINED_ON), settings.home_path / "experts")
+            yield snapshot(
+                hub, place, (CONFIG, WEIGHTS, TRAINED_ON, EVALUATION), settings.home_path / "experts"
+            )
 
 
 def router(settings: Settings, promoted: Sequence[Promotion] | None = None) -> Router:

@@ -5,7 +5,7 @@ It never writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from urllib.parse import quote
 from hubbot.index.question import LANGUAGE
 from hubbot.records import ExpertInfo, Glance, Hit, Label, Placement, Reading, Suggestion, Upload
 from hubbot.searching import Facet, SearchAnswer, Searcher
+from hubbot.store.forest import Brood
 from hubbot.surveying import Forest, Surveyor, TreeMap, TreePicture
 
 if TYPE_CHECKING:
@@ -22,6 +23,42 @@ if TYPE_CHECKING:
     from hubbot.store.survey import Known
 
 SAMPLE, PICTURES = "sample.png", (".png", ".jpg", ".jpeg", ".webp")
+
+FEW = 8
+"""Kin that a model's page names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Where a model stands in its tree.
+
+    Args:
+        ancestors: the oldest first, down to its parent.
+        siblings: a few other children of its parent, and how many there are.
+        children: the same of its own.
+    """
+
+    ancestors: tuple[str, ...]
+    siblings: Brood
+    children: Brood
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertVersion:
+    """One version of an expert, and what became of it.
+
+    Args:
+        answers: whether it is the one that is asked about its tree.
+        promoted: whether an admin chose it for that.
+        readings: models of which its word holds.
+        abstentions: models of which it holds that it has nothing to say.
+    """
+
+    info: ExpertInfo
+    answers: bool
+    promoted: bool
+    readings: int
+    abstentions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +117,7 @@ class Library:
         pictures: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._store, self._searcher, self._surveyor = store, Searcher(store, load_encoder), Surveyor(store)
+        self._experts: tuple[object, Mapping[tuple[str, str], ExpertInfo]] = None, {}
         self.endpoint, self._pictures = endpoint.rstrip("/"), pictures
         self._labels: dict[tuple[str, str], dict[str, Label]] = {}
 
@@ -110,6 +148,21 @@ class Library:
         """What is known of one model; None for one that was never noticed."""
         return next(iter(self._pages(self._store.several([repo]))), None)
 
+    def family(self, page: ModelPage) -> Family:
+        """Where a model stands in its tree."""
+        repo, parent = page.upload.repo, page.placement.parent if page.placement else None
+        children = self._store.brood(repo, FEW)
+        if parent is None:
+            return Family((), Brood(), children)
+        siblings = self._store.brood(parent, FEW + 1)
+        others = tuple(name for name in siblings.names if name != repo)[:FEW]
+        line = tuple(reversed(self._store.ancestors(repo)))
+        return Family(line, Brood(others, max(0, siblings.count - 1)), children)
+
+    def history(self, repo: str) -> list[Suggestion]:
+        """All suggestions that were made to the owner, the newest first."""
+        return self._store.suggestion_history(repo)
+
     def members(
         self, tree: str | None, limit: int = 200, *, offset: int = 0, label: str | None = None
     ) -> list[ModelPage]:
@@ -129,7 +182,7 @@ class Library:
         return self._pages(known), total
 
     def _pages(self, known: Sequence[Known]) -> list[ModelPage]:
-        experts = {(info.name, info.version): info for info in self._store.experts()} if known else {}
+        experts = self._by_version() if known else {}
         return [
             ModelPage(
                 one.upload,
@@ -164,6 +217,19 @@ class Library:
         """Every version of every expert that ever read something here, the oldest first."""
         return self._store.experts()
 
+    def expert_versions(self) -> list[ExpertVersion]:
+        """The same with what became of each; of the versions for a tree one answers, and the bot knows which:
+        the one that was promoted, else the last that it was given."""
+        infos, said = self._store.experts(), self._store.readings_by_version()
+        last = {info.tree: (info.name, info.version) for info in infos}
+        chosen = {p.tree: (p.expert, p.version) for p in self._store.promotions()}
+        found = []
+        for info in infos:
+            me = (info.name, info.version)
+            asked = (last | chosen).get(info.tree) == me
+            found.append(ExpertVersion(info, asked, chosen.get(info.tree) == me, *said.get(me, (0, 0))))
+        return found
+
     def counts(self) -> dict[str, int]:
         """The bot's work in numbers."""
         return self._store.counts()
@@ -184,6 +250,15 @@ class Library:
         if kept := self._pictures(upload.repo):
             return kept
         return f"{self.address(upload.repo)}/resolve/{quote(upload.commit)}/{quote(name, errors='replace')}"
+
+    def _by_version(self) -> Mapping[tuple[str, str], ExpertInfo]:
+        """Parsed once for each state of the database: an expert may have thousands of labels."""
+        stamp = self._store.stamp()
+        seen, known = self._experts
+        if stamp != seen:
+            known = {(info.name, info.version): info for info in self._store.experts()}
+            self._experts = stamp, known  # one assignment: threads see the old pair or the new one
+        return known
 
 
 def picture_file(upload: Upload | Glance) -> str | None:

@@ -331,6 +331,76 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerScore:
+    """What one layer says alone on the validation split; `chosen` are those that the expert reads."""
+
+    layer: str
+    loss: float
+    accuracy: float
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Labels that were told with about the same probability, and how many of them were right.
+
+    Args:
+        told: how many labels these are.
+        share: of all that was told, each model weighted as often as one meets its like.
+        meant: the mean of their probabilities.
+        right: the weighted share that was right, and `least` and `most` its 95% interval.
+    """
+
+    told: int
+    share: float
+    meant: float
+    right: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether an expert's percentages mean what they say, on models that had no part in making it.
+
+    Args:
+        split: of its zoo.
+        models: how many of its own kind were read.
+        strangers: how many others of the tree; for most of them no label is right.
+        bins: what was told, from the least likely to the likeliest.
+        recognised: that of it which is over the threshold; None where nothing was.
+    """
+
+    split: str
+    models: int
+    strangers: int
+    bins: tuple[Bin, ...]
+    recognised: Bin | None = None
+
+    @property
+    def error(self) -> float:
+        """How far a percentage is off on average: the expected calibration error (Naeini et al., 2015)."""
+        return sum(b.share * abs(b.meant - b.right) for b in self.bins)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What tells how far an expert can be trusted, beside its scores.
+
+    Args:
+        threshold: from this probability on a label is recognised; None: never.
+        known: the share of a tree's uploads that are of the expert's kind, for which probabilities are meant.
+        layers: all that it could have read, in the order of the model.
+        reliability: None where it was not measured.
+    """
+
+    threshold: float | None
+    known: float = 1.0
+    layers: tuple[LayerScore, ...] = ()
+    reliability: Reliability | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertInfo:
     """What the rest of hubbot needs to know of an expert, without torch.
 
@@ -348,6 +418,7 @@ class ExpertInfo:
         datasets: Hub dataset ids it was trained on; empty where the data has none.
         scores: name to value, its own, measured on the test split.
         baselines: name to accuracy, of the simpler methods that it was measured beside.
+        trust: None of one that an older hubbot saved.
     """
 
     name: str
@@ -363,6 +434,7 @@ class ExpertInfo:
     baselines: Mapping[str, float] = field(default_factory=dict)
     head: str = "labels"
     prompt: str = "{}"
+    trust: Trust | None = None
 
     @property
     def tree(self) -> str:

@@ -43,7 +43,7 @@ PAGES: Mapping[str, Callable[[Library, str, Mapping[str, str]], str]] = {
     "model": lambda library, repo, asked: model_page(library, repo, asked.get("q", "")),
     "tree": lambda library, root, _: tree_page(library, root),
     "trees": lambda library, *_: forest_page(library),
-    "expert": lambda library, name, _: expert_page(library, name),
+    "expert": expert_page,
     "experts": lambda library, *_: experts_page(library),
 }
 """By what an address asks for: what it asks with, and all else that it says, to the page as HTML."""

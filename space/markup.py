@@ -153,3 +153,22 @@ def count(number: int) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 tree`, `3 trees`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def breakable(name: str) -> str:
+    """A long dotted name that may break after its dots."""
+    return esc(name).replace(".", ".<wbr>").replace("/", "/<wbr>")
+
+
+def sentence(text: str, capital: bool = True) -> str:
+    """Text from a record as a sentence, with a capital and a stop."""
+    text = text.strip()
+    first = text.split(" ", 1)[0]
+    if capital and first.isalpha() and first != "hubbot":  # names of repos and tensors stay as they are
+        text = text[:1].upper() + text[1:]
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def spoken(name: str) -> str:
+    """A label's name as people say it."""
+    return name.replace("-", " ").replace("_", " ")

@@ -13,7 +13,7 @@ from hubbot import app as wiring
 from hubbot.cli.console import AsJson, emit, jsonable, say, settings_of, size, table
 from hubbot.cli.ordering import ordered
 from hubbot.errors import UsageError
-from hubbot.records import ExpertInfo
+from hubbot.records import ExpertInfo, Reliability, Trust
 
 if TYPE_CHECKING:
     from hubbot.training.far_experts import Desk
@@ -68,7 +68,25 @@ def show(
         say(f"  held out  {score} {value:.3f}")
     if info.baselines:
         say(f"  baselines {', '.join(f'{name} {value:.3f}' for name, value in info.baselines.items())}")
+    if info.trust:
+        _tell_trust(info.trust)
     say(f"  folder    {info.folder}")
+
+
+def _tell_trust(trust: Trust) -> None:
+    at = "never" if trust.threshold is None else f"from {trust.threshold:.1%} on"
+    say(f"  stands by a label {at}; percentages are meant where {trust.known:.0%} are of its kind")
+    if trust.reliability is None:
+        say("  percentages were not measured")
+        return
+    say(f"  percentages are off by {trust.reliability.error:.3f} on average:")
+    _tell_bins(trust.reliability)
+
+
+def _tell_bins(found: Reliability) -> None:
+    """What was told, and what was right."""
+    rows = [(b.told, f"{b.meant:.3f}", f"{b.right:.3f}", f"{b.least:.3f}-{b.most:.3f}") for b in found.bins]
+    table([">labels", ">told", ">right", ">95% interval"], rows, empty="it told nothing")
 
 
 @app.command()
@@ -229,24 +247,35 @@ def evaluate(
     name: Annotated[str, typer.Argument(help="An expert's name or folder.")],
     zoo: Annotated[str, typer.Option(help="A zoo's folder; by default the far zoo that made it.")] = "",
     split: Annotated[str, typer.Option(help="train, validation, calibration or test.")] = "test",
+    strangers: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A zoo of what its percentages are meant among."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write evaluation.json into its folder.")] = False,
     json: AsJson = False,
 ) -> None:
-    """What an expert scores on a split of its zoo, beside the baselines."""
+    """What an expert scores on a split of its zoo beside baselines, and what its percentages are worth."""
     from hubbot.training.evaluate import evaluate_expert
     from hubbot.training.far_experts import evaluate_far
 
     folder = Path(_find(context, name).folder)
     if zoo:
-        found = evaluate_expert(folder, Path(zoo), split)
+        found = evaluate_expert(folder, Path(zoo), split, strangers=strangers, keep=keep)
     else:
         with _desk(context) as desk:
-            found = evaluate_far(desk, folder, split, progress=not json)
+            found = evaluate_far(desk, folder, split, keep=keep, progress=not json)
     if json:
         emit(found)
         return
     rows = [(score, f"{value:.3f}") for score, value in found.scores.items()]
     rows += [(f"baseline: {other}", f"{value:.3f}") for other, value in found.baselines.items()]
     table(["score", ">value"], rows, empty="")
+    if found.reliability is None:
+        say("its percentages are meant among strangers: --strangers ZOO measures them", style="dim")
+        return
+    say()
+    say(f"a percentage is off by {found.reliability.error:.3f} on average:", style="bold")
+    _tell_bins(found.reliability)
 
 
 @app.command()

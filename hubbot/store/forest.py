@@ -7,12 +7,40 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, literal, select
 from sqlalchemy.orm import Session
 
-from hubbot.records import Evidence, ExpertInfo, How, Kind, Label, Placement, Source, TextHead, Wanted
+from hubbot.records import (
+    Bin,
+    Evidence,
+    ExpertInfo,
+    How,
+    Kind,
+    Label,
+    LayerScore,
+    Placement,
+    Reliability,
+    Source,
+    TextHead,
+    Trust,
+    Wanted,
+)
 from hubbot.store import changes, heads
 from hubbot.store.tables import ExpertRow, PlacementRow, PromotionRow, ReadingRow, TreeRow
+
+DEEPEST = 50
+"""Generations that are followed upwards."""
+
+COUNTED = 1000
+"""Children of one parent that are counted: a root may have a million, and nobody waits for that number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brood:
+    """Children of one parent: the names of a few, and how many there are, `COUNTED` and one more at most."""
+
+    names: tuple[str, ...] = ()
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +93,27 @@ def children(session: Session, parent: str) -> list[Placement]:
     """Whoever has this parent, or has it first of several."""
     query = select(PlacementRow).where(PlacementRow.parent == parent).order_by(PlacementRow.repo)
     return [record_of(row) for row in session.scalars(query)]
+
+
+def ancestors(session: Session, repo: str) -> list[str]:
+    """Its parent, that one's parent and so on, as far as it is known; of a merge, the first one's."""
+    parent = select(PlacementRow.parent, literal(1).label("depth")).where(PlacementRow.repo == repo)
+    line = parent.where(PlacementRow.parent.is_not(None)).cte("line", recursive=True)
+    above = select(PlacementRow.parent, line.c.depth + 1).where(
+        PlacementRow.repo == line.c.parent,
+        PlacementRow.parent.is_not(None),
+        line.c.depth < DEEPEST,  # parents may go round in circles
+    )
+    line = line.union_all(above)
+    found = session.scalars(select(line.c.parent).order_by(line.c.depth))
+    return [name for name in dict.fromkeys(found) if name != repo]
+
+
+def brood(session: Session, parent: str, limit: int) -> Brood:
+    """The first children of a parent, in the order in which they came; none is counted beyond `COUNTED`."""
+    names = select(PlacementRow.repo).where(PlacementRow.parent == parent)
+    counted = session.scalar(select(func.count()).select_from(names.limit(COUNTED + 1).subquery()))
+    return Brood(tuple(session.scalars(names.limit(limit))), counted or 0)
 
 
 def trees(session: Session) -> list[Tree]:
@@ -158,4 +207,15 @@ def _expert(info: Mapping[str, Any]) -> ExpertInfo:
         )
         for item in values["wanted"]
     )
+    values["trust"] = _trust(values["trust"]) if values.get("trust") else None
     return ExpertInfo(**values)
+
+
+def _trust(told: Mapping[str, Any]) -> Trust:
+    layers = tuple(LayerScore(**layer) for layer in told["layers"])
+    found = told["reliability"]
+    if found is not None:
+        recognised = Bin(**found["recognised"]) if found["recognised"] else None
+        bins = tuple(Bin(**item) for item in found["bins"])
+        found = Reliability(**(found | {"bins": bins, "recognised": recognised}))
+    return Trust(told["threshold"], told["known"], layers, found)

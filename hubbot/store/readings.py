@@ -94,6 +94,14 @@ def read_by_others(session: Session, roots: Collection[str], expert: str, versio
     return session.scalar(query.where(ReadingRow.expert != "")) or 0
 
 
+def by_version(session: Session) -> dict[tuple[str, str], tuple[int, int]]:
+    """Of how many repos the word of each version of each expert holds: answers, and abstentions."""
+    silent = func.count(ReadingRow.abstention_code)
+    query = select(ReadingRow.expert, ReadingRow.version, func.count() - silent, silent)
+    rows = session.execute(query.where(ReadingRow.latest).group_by(ReadingRow.expert, ReadingRow.version))
+    return {(expert, version): (answers, silences) for expert, version, answers, silences in rows}
+
+
 def latest(session: Session, repo: str) -> Reading | None:
     row = session.scalar(select(ReadingRow).where(ReadingRow.repo == repo, ReadingRow.latest))
     return record_of(row) if row else None

@@ -55,7 +55,7 @@ from hubbot.store.changes import Clock
 from hubbot.store.choice import Choice
 from hubbot.store.commands import Command
 from hubbot.store.counts import Outcomes, Status
-from hubbot.store.forest import Tree
+from hubbot.store.forest import Brood, Tree
 from hubbot.store.kin import Entry, Family, KnownBy
 from hubbot.store.promotions import Promotion
 from hubbot.store.survey import Known, Standing, Vectors
@@ -141,6 +141,11 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def stamp(self) -> object:
+        """Differs when the database has been written to: SQLite touches the file or its log."""
+        files = (self.path, self.path.with_name(self.path.name + "-wal"))
+        return [(s.st_mtime_ns, s.st_size) for file in files if file.exists() for s in [file.stat()]]
 
     # --- who writes ---
 
@@ -282,6 +287,14 @@ class Store:
         """Whoever has this parent, whatever its tree."""
         return self._read(forest.children, parent)
 
+    def ancestors(self, repo: str) -> list[str]:
+        """Its parent, that one's parent and so on, as far as it is known."""
+        return self._read(forest.ancestors, repo)
+
+    def brood(self, parent: str, limit: int) -> Brood:
+        """The first children of a parent, and how many it has."""
+        return self._read(forest.brood, parent, limit)
+
     def save_expert(self, info: ExpertInfo, head: TextHead | None = None) -> None:
         """With its text head, if it has one, so that a search needs no expert's folder."""
         self._write(forest.save_expert, info, head)
@@ -361,6 +374,10 @@ class Store:
         while page := self._read(readings.page, tree, after, PAGE):
             yield from page
             after = page[-1].repo
+
+    def readings_by_version(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """In how many repos the word of each expert's each version holds: answers, and abstentions."""
+        return self._read(readings.by_version)
 
     def hold_again(self, roots: Collection[str], expert: str, version: str) -> int:
         """What this version said of weights that others have read since holds again; of how many repos."""

@@ -12,13 +12,15 @@ from pathlib import Path
 import torch
 from torch import Tensor as Matrix
 
-from hubbot.experts import artifact
+from hubbot.experts import artifact, trust
 from hubbot.experts.baselines import BASELINES
 from hubbot.experts.expert import Expert
 from hubbot.experts.matrices import Factored, exactly
 from hubbot.experts.train import Sample, accuracy, logits
-from hubbot.records import Label, RemoteFile, Tensors
+from hubbot.records import Label, Reading, Reliability, RemoteFile, Tensors
+from hubbot.training.reliability import asked, binned
 from hubbot.training.source import Source
+from hubbot.training.strangers import Among, among
 from hubbot.training.trees import multi_hot, open_source
 from hubbot.weights import pairs
 from hubbot.weights.dtypes import Floats
@@ -35,24 +37,38 @@ class Evaluation:
             not met; `precision` and `coverage` of recognised labels; `abstained`, the share without a
             reading.
         baselines: the accuracy of each baseline, on the layer that validation likes best for it.
+        reliability: whether its percentages mean what they say; None where they are meant among strangers,
+            and there are none.
     """
 
     scores: Mapping[str, float]
     baselines: Mapping[str, float]
+    reliability: Reliability | None = None
 
 
-def evaluate_expert(folder: Path, zoo: Path, split: str = "test") -> Evaluation:
+def evaluate_expert(
+    folder: Path, zoo: Path, split: str = "test", *, strangers: Path | None = None, keep: bool = False
+) -> Evaluation:
     """What an expert scores on a split of its zoo, beside the baselines.
+
+    Args:
+        strangers: a zoo of models of the same tree that learned something else, for an expert whose
+            probabilities are meant among such.
+        keep: whether the expert's folder keeps its reliability.
 
     Raises:
         ExpertError: the folder holds no expert, or the split no models.
         ZooError: there is no such zoo, or the expert's root is not in it.
     """
-    return score_expert(folder, open_source(zoo, artifact.describe(folder).tree), split)
+    root = artifact.describe(folder).tree
+    source = open_source(zoo, root)
+    if strangers:
+        source = among(source, open_source(strangers, root))
+    return score_expert(folder, source, split, keep=keep)
 
 
-def score_expert(folder: Path, source: Source, split: str = "test") -> Evaluation:
-    """The same on models that lie anywhere.
+def score_expert(folder: Path, source: Source, split: str = "test", *, keep: bool = True) -> Evaluation:
+    """The same on models that lie anywhere. What was measured stays with the expert, unless told otherwise.
 
     Raises:
         ExpertError: the folder holds no expert, or the split no models.
@@ -60,9 +76,13 @@ def score_expert(folder: Path, source: Source, split: str = "test") -> Evaluatio
     with one_thread():
         expert = artifact.load(folder)
         sample = source.sample(split, [want.name for want in expert.config.wanted])
-        scores = {**_accuracy(expert, source, sample, split), **_operating_point(expert, sample)}
+        readings = _consulted(expert, sample)
+        scores = {**_accuracy(expert, source, sample, split), **_operating_point(expert, sample, readings)}
         baselines = {name: _baseline(source, name, split) for name in BASELINES}
-    return Evaluation(_rounded(scores), _rounded(baselines))
+        reliability = _reliability(expert, source, sample, readings, split)
+    if keep and reliability:
+        trust.keep(folder, reliability)
+    return Evaluation(_rounded(scores), _rounded(baselines), reliability)
 
 
 def _accuracy(expert: Expert, source: Source, sample: Sample, split: str) -> dict[str, float]:
@@ -91,10 +111,33 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items()}
 
 
-def _operating_point(expert: Expert, sample: Sample) -> dict[str, float]:
+def _consulted(expert: Expert, sample: Sample) -> list[Reading]:
+    return expert.consult([_as_upload(expert, sample, i) for i in range(len(sample))])
+
+
+def _reliability(
+    expert: Expert, source: Source, sample: Sample, readings: Sequence[Reading], split: str
+) -> Reliability | None:
+    """Where probabilities are meant among strangers, among those of the split, weighted as a stream is."""
+    known, names = expert.config.calibration.known, [label.name for label in expert.config.labels]
+    models = asked(readings, [_named(names, row) for row in sample.Y], known)
+    if known == 1:
+        return Reliability(split, len(models), 0, *binned(models))
+    if not isinstance(source, Among):
+        return None
+    strange = source.strangers.sample(split, [want.name for want in expert.config.wanted])
+    # A stranger may have learned a label by name, as an average of two models of the expert's kind has.
+    others = asked(_consulted(expert, strange), [_named(names, row) for row in strange.Y], 1 - known)
+    return Reliability(split, len(models), len(others), *binned([*models, *others]))
+
+
+def _named(names: Sequence[str], row: Matrix) -> set[str]:
+    return {names[int(place)] for place in row.nonzero()}
+
+
+def _operating_point(expert: Expert, sample: Sample, readings: Sequence[Reading]) -> dict[str, float]:
     """Precision and coverage of the labels that the expert stands by, through its own mouth."""
     place = {label.name: i for i, label in enumerate(expert.config.labels)}
-    readings = expert.consult([_as_upload(expert, sample, i) for i in range(len(sample))])
     known = torch.stack(
         [multi_hot((place[p.label] for p in r.recognised), sample.Y.shape[1]) for r in readings]
     )  # (n, k)

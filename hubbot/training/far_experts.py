@@ -139,14 +139,16 @@ def train_far(
         )
 
 
-def evaluate_far(desk: Desk, folder: Path, split: str = "test", *, progress: bool = True) -> Evaluation:
+def evaluate_far(
+    desk: Desk, folder: Path, split: str = "test", *, keep: bool = False, progress: bool = True
+) -> Evaluation:
     """The score of an expert that was trained on a far tree, on the same models again.
 
     Raises:
         ExpertError: it was not.
     """
     with _tree(desk, order_of(folder), progress) as tree:
-        return score_expert(folder, tree, split)
+        return score_expert(folder, tree, split, keep=keep)
 
 
 def order_of(folder: Path) -> Order:

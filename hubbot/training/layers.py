@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hubbot.errors import UsageError
-from hubbot.experts import schema
+from hubbot.experts.trust import trust
+from hubbot.records import LayerScore
 
 
-@dataclass(frozen=True, slots=True)
-class LayerScore:
-    """What one layer says alone on the validation split; `chosen` are those that the expert reads."""
-
-    layer: str
-    loss: float
-    accuracy: float
-    chosen: bool
-
-
-def layer_scores(folder: Path) -> list[LayerScore]:
+def layer_scores(folder: Path) -> tuple[LayerScore, ...]:
     """The layers that an expert's were chosen from, in the order of the model.
 
     Raises:
         ExpertError: the folder holds no expert.
     """
-    config = schema.read(folder)
-    told, chosen = config.provenance.get("validation"), {want.name for want in config.wanted}
-    return [
-        LayerScore(str(layer), float(found["loss"]), float(found["accuracy"]), layer in chosen)
-        for layer, found in (told.items() if isinstance(told, dict) else ())
-    ]
+    return trust(folder).layers
 
 
 def plot_layers(scores: Sequence[LayerScore], file: Path, title: str) -> None:

@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hubbot.errors import ExpertError, UsageError
-from hubbot.experts import artifact, schema
+from hubbot.experts import artifact, schema, trust
 from hubbot.hub.client import Hub
 from hubbot.hub.publish import publish
 from hubbot.hub.snapshots import snapshot
-from hubbot.records import ExpertInfo, Kind
-from hubbot.training.layers import layer_scores
+from hubbot.records import ExpertInfo, Kind, Reliability, Trust
 
-FILES = (schema.CONFIG, schema.WEIGHTS, schema.TRAINED_ON)
+FILES = (schema.CONFIG, schema.WEIGHTS, schema.TRAINED_ON, trust.EVALUATION)
 TAGS = ("hubbot-expert", "weight-space-learning", "model-tree")
 MOST = 60
 """Labels and layers that a card spells out."""
@@ -52,6 +51,7 @@ def pull(hub: Hub, repo: str, out: Path, cache: Path) -> ExpertInfo:
     came = snapshot(hub, repo, FILES, cache)
     try:
         artifact.load(came)
+        trust.trust(came)
     except ExpertError as error:
         raise ExpertError(f"cannot be used: {error.message}", repo=repo) from error
     out.mkdir(parents=True, exist_ok=True)
@@ -73,15 +73,16 @@ def card(folder: Path, repo: str) -> str:
     Raises:
         ExpertError: the folder holds no expert.
     """
-    info, config = artifact.describe(folder), schema.read(folder)
+    info, config, trusted = artifact.describe(folder), schema.read(folder), trust.trust(folder)
     parts = {
         f"# {info.name}": _introduced(info),
         "## Use": _used(repo),
         "## What it reads": _read(info),
         "## What it knows": [_some([label.text for label in info.labels]) + "."],
         "## Scores": _scored(info),
+        "## What its percentages are worth": _reliable(trusted.reliability),
         "## When it is silent": _silent(config),
-        "## How it was made": _made(folder, info, config),
+        "## How it was made": _made(info, config, trusted),
     }
     lines = _front_matter(info)
     for title, text in parts.items():
@@ -126,6 +127,26 @@ def _scored(info: ExpertInfo) -> list[str]:
     ]
 
 
+def _reliable(found: Reliability | None) -> list[str]:
+    if found is None:
+        return ["That was not measured."]
+    among = (
+        f", and {found.strangers} others of the tree, weighted as its percentages are meant"
+        if found.strangers
+        else ""
+    )
+    rows = [
+        (str(b.told), *(f"{value:.3f}" for value in (b.meant, b.right, b.least, b.most))) for b in found.bins
+    ]
+    return [
+        f"Labels that it told of {found.models} models{among}, by how likely it called them.",
+        "",
+        *_table(("labels", "told", "right", "at least", "at most"), rows),
+        "",
+        f"A percentage is off by {found.error:.3f} on average; the last two columns hold 95%.",
+    ]
+
+
 def _silent(config: schema.Config) -> list[str]:
     threshold = config.calibration.threshold
     spoken = "It never calls a label recognised."
@@ -147,11 +168,11 @@ def _meant(known: float) -> str:
     )
 
 
-def _made(folder: Path, info: ExpertInfo, config: schema.Config) -> list[str]:
+def _made(info: ExpertInfo, config: schema.Config, trusted: Trust) -> list[str]:
     told = {name: value for name, value in config.provenance.items() if name != "validation"}
     lines = [f"From {info.trained_on}.", "", "```json"]
     lines += [json.dumps(told, indent=1, ensure_ascii=False, sort_keys=True), "```", ""]
-    scores = sorted(layer_scores(folder), key=lambda score: score.loss)[:MOST]
+    scores = sorted(trusted.layers, key=lambda score: score.loss)[:MOST]
     if len(scores) > 1:
         rows = [(f"`{s.layer}`", f"{s.loss:.4f}", f"{s.accuracy:.3f}") for s in scores]
         lines += ["What validation said of the layers:", "", *_table(("layer", "loss", "accuracy"), rows), ""]

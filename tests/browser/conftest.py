@@ -18,16 +18,20 @@ from playwright.sync_api import Browser, sync_playwright
 
 from hubbot.records import (
     Abstention,
+    Bin,
     Evidence,
     ExpertInfo,
     How,
     Label,
+    LayerScore,
     Placement,
     Prediction,
     Reading,
+    Reliability,
     Source,
     Suggestion,
     SuggestionState,
+    Trust,
     Upload,
     Wanted,
 )
@@ -37,6 +41,14 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 VIT, RESNET = "lab/vit-digits-base", "lab/resnet-digits-base"
 HOSTILE = "evil/<script>owned()</script>${owned()}"
 TENSOR = "vit.layers.2.mlp.fc2.weight"
+
+SEVENTHS = Bin(30, 0.01, 0.75, 0.4, 0.3, 0.5)
+SURE = Bin(90, 0.03, 0.97, 0.98, 0.9, 1.0)
+LAYERS = tuple(
+    LayerScore(f"vit.layers.{i}.mlp.fc2.weight", 0.5 - 0.1 * i, 0.7 + 0.1 * i, i == 2) for i in range(3)
+)
+FOUND = Reliability("test", 75, 230, (Bin(2_000, 0.96, 0.02, 0.02, 0.01, 0.03), SEVENTHS, SURE), SURE)
+MEASURED = Trust(0.9, 0.05, LAYERS, FOUND)
 
 
 def expert(name: str, root: str) -> ExpertInfo:
@@ -52,10 +64,12 @@ def expert(name: str, root: str) -> ExpertInfo:
         "180 models of hubbot's digits zoo, each fine-tuned on 5 of the 10 digits of scikit-learn's digits",
         scores={"accuracy": 0.9044, "precision": 0.949, "abstained": 0.0},
         baselines={"nearest task vector": 0.8378},
+        trust=MEASURED if root == VIT else None,
     )
 
 
 def fill(store: Store) -> None:
+    store.save_expert(replace(expert("digits-vit", VIT), version="01d01d01d01d"))
     for info in (expert("digits-vit", VIT), expert("digits-resnet", RESNET)):
         store.save_expert(info)
     _model(store, "maria-k/vit-finetuned-0421", VIT, "one", "three", "seven", "eight", "nine")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hubbot.encoders.loading import load
-from hubbot.library import Library
+from hubbot.library import Family, Library
 from hubbot.records import (
     Abstention,
     Evidence,
@@ -28,6 +28,7 @@ from hubbot.records import (
     Upload,
     Wanted,
 )
+from hubbot.store.forest import COUNTED, Brood
 from hubbot.store.store import Store
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -203,6 +204,95 @@ def test_a_model_page_joins_what_is_known(library: Library) -> None:
     assert page.confirmed == {"seven"}
     assert page.label("seven").text == "a handwritten digit seven"
     assert page.label("unheard").text == "unheard"
+
+
+def placed(repo: str, parent: str | None, *others: str) -> Placement:
+    return Placement(repo, "1" * 40, TREE, parent, How.DECLARED, relation="finetune", others=others)
+
+
+def test_a_family(library: Library, database: str) -> None:
+    with Store.open(database) as store:
+        for repo, parent in ((TREE, None), ("g/son", "a/sevens"), ("g/grandson", "g/son")):
+            store.save_upload(upload(repo))
+            store.save_placement(placed(repo, parent))
+    page = library.model("g/grandson")
+    assert page is not None
+    assert library.family(page).ancestors == (TREE, "a/sevens", "g/son")
+    page = library.model("a/sevens")
+    assert page is not None
+    family = library.family(page)
+    assert family.ancestors == (TREE,)
+    assert (set(family.siblings.names), family.siblings.count) == ({"b/evens", "c/odd-one", "d/unread"}, 3)
+    assert (family.children.names, family.children.count) == (("g/son",), 1)
+    root = library.model(TREE)
+    assert root is not None
+    assert library.family(root) == Family((), Brood(), library.family(root).children)
+    assert library.family(root).children.count == 4
+
+
+def test_a_family_that_goes_round_in_circles_ends(library: Library, database: str) -> None:
+    with Store.open(database) as store:
+        for repo, parent in (("l/egg", "l/hen"), ("l/hen", "l/egg")):
+            store.save_upload(upload(repo))
+            store.save_placement(placed(repo, parent))
+    page = library.model("l/egg")
+    assert page is not None
+    assert library.family(page).ancestors == ("l/hen",)
+
+
+def test_a_root_with_a_great_many_children_is_not_counted_out(library: Library, database: str) -> None:
+    with Store.open(database) as store:
+        for i in range(COUNTED + 5):
+            store.save_upload(upload(f"many/{i}"))
+            store.save_placement(placed(f"many/{i}", "a/sevens"))
+        brood = store.brood("a/sevens", 8)
+    assert (len(brood.names), brood.count) == (8, COUNTED + 1)
+
+
+def test_which_version_of_an_expert_answers(library: Library, database: str) -> None:
+    later = replace(EXPERT, version="v2")
+    with Store.open(database) as store:
+        store.save_expert(later)
+    first, second = library.expert_versions()
+    assert (first.info.version, first.answers, first.readings, first.abstentions) == ("v1", False, 2, 1)
+    assert (second.info.version, second.answers, second.promoted, second.readings) == ("v2", True, False, 0)
+    with Store.open(database) as store:
+        store.promote(TREE, "digits-vit", "v1")
+    first, second = library.expert_versions()
+    assert (first.answers, first.promoted, second.answers) == (True, True, False)
+
+
+def test_experts_are_parsed_once_for_each_state_of_the_database(
+    library: Library, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    given = Store.experts
+
+    def counted(store: Store) -> list[ExpertInfo]:
+        asked.append(1)
+        return given(store)
+
+    monkeypatch.setattr(Store, "experts", counted)
+    assert library.members(TREE)
+    assert library.model("a/sevens") is not None
+    assert len(asked) == 1
+    with Store.open(database) as store:
+        store.save_expert(replace(EXPERT, trained_on="something else"))
+    page = library.model("a/sevens")
+    assert page is not None
+    assert page.expert is not None
+    assert page.expert.trained_on == "something else"
+    assert len(asked) == 2
+
+
+def test_all_suggestions_that_were_made(library: Library, database: str) -> None:
+    with Store.open(database) as store:
+        (draft,) = store.suggestion_history("a/sevens")
+        for state in (SuggestionState.OPENING, SuggestionState.OPEN, SuggestionState.MERGED):
+            store.save_suggestion(replace(draft, state=state))
+        store.save_suggestion(draft)
+    found = [suggestion.state for suggestion in library.history("a/sevens")]
+    assert found == [SuggestionState.DRAFT, SuggestionState.MERGED]
 
 
 def test_pages_of_the_unread_and_the_unknown(library: Library) -> None:

@@ -28,27 +28,34 @@ from hubbot.hub.snapshots import snapshot
 from hubbot.library import Library
 from hubbot.records import (
     Abstention,
+    Bin,
     Evidence,
     ExpertInfo,
     How,
     Label,
+    LayerScore,
     Placement,
     Prediction,
     Reading,
+    Reliability,
     Source,
     Suggestion,
     SuggestionState,
+    Trust,
     Upload,
     Wanted,
 )
 from hubbot.store.store import Store
 from hubbot.trees.export import FORMATS, exported, graph
+from space.experts import expert_page, experts_page
 from space.forest import overview
 from space.model import model_page
 from space.results import answer
+from space.tile import tile
 from space.tree import tree_map, tree_members, tree_page
 
 NOW, REPO = datetime(2026, 1, 1, tzinfo=UTC), "a/b"
+MEASURED = Reliability("test", 5, 0, (Bin(9, 1.0, 0.9, 0.8, 0.7, 0.9),))
 
 texts = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
@@ -166,7 +173,8 @@ def fill(store: Store, text: str, *, abstained: bool = False) -> None:
     card = {"tags": [text], "datasets": text, text: {text: text}}
     info = ExpertInfo(
         text, text, text, ("o/root",), (Wanted("w"),), (Label(text, text, text), Label("other", "o", "o")),
-        "sentence:all-MiniLM-L6-v2", text, scores={"accuracy": 0.9, text: 0.5},
+        "sentence:all-MiniLM-L6-v2", text, scores={"accuracy": 0.9, text: 0.5}, baselines={text: 0.5},
+        trust=Trust(0.9, layers=(LayerScore(text, 0.1, 0.9, True),) * 2, reliability=MEASURED),
     )  # fmt: skip
     store.save_expert(info)
     files = (f"{text}.png", text)
@@ -204,6 +212,7 @@ PICTURE = {"img", *(f"img.{name}" for name in ("class", "src", "alt", "loading",
 def pages(library: Library, text: str) -> str:
     asked = (model_page(library, REPO, text), model_page(library, text, text), tree_page(library, text))
     told = (tree_page(library, "o/root"), overview(library), answer(library, text, None, 5))
+    told += (experts_page(library), expert_page(library, text), expert_page(library, text, {"version": text}))
     more = (tree_map(library, text), tree_map(library, "o/root"), tree_members(library, "o/root", {}))
     listed = (
         tree_members(library, text, {"from": text, "label": text}),
@@ -217,7 +226,8 @@ def pages(library: Library, text: str) -> str:
 def test_in_the_space(library: tuple[Store, Library], text: str, abstained: bool) -> None:
     store, shown = library
     fill(store, "some.word", abstained=abstained)
-    usual = Tags(pages(shown, "some.word"))
+    # A name that is no picture's leaves the model without one, and a tile is drawn in its place.
+    usual = Tags(pages(shown, "some.word") + tile("some.word"))
     fill(store, text, abstained=abstained)
     page = pages(shown, text)
     assert is_harmless(page)

@@ -14,6 +14,7 @@ from hubbot.experts.baselines import BASELINES
 from hubbot.experts.router import shipped
 from hubbot.experts.schema import read
 from hubbot.experts.train import Schedule
+from hubbot.experts.trust import trust
 from hubbot.training.evaluate import evaluate_expert
 from hubbot.training.experts import train_expert
 from hubbot.training.trees import candidates, open_tree
@@ -77,8 +78,19 @@ def test_an_expert_is_written_whole(zoo: Zoo, expert: Path) -> None:
 def test_the_score_is_reproduced(zoo: Zoo, expert: Path) -> None:
     found, info = evaluate_expert(expert, zoo.folder), describe(expert)
     assert (found.scores, found.baselines) == (info.scores, info.baselines)
+    assert found.reliability == trust(expert).reliability
     assert set(found.scores) == {"accuracy", "precision", "coverage", "abstained"}
     assert set(found.baselines) == set(BASELINES)
+
+
+def test_its_reliability_is_kept_of_models_that_had_no_part_in_it(zoo: Zoo, expert: Path) -> None:
+    found = trust(expert).reliability
+    assert found is not None
+    assert (found.split, found.models, found.strangers) == ("test", len(zoo.children(ROOT, "test")), 0)
+    assert sum(b.told for b in found.bins) <= 10 * found.models
+    told = {path.name: path.read_bytes() for path in expert.iterdir()}
+    evaluate_expert(expert, zoo.folder, "validation")
+    assert {path.name: path.read_bytes() for path in expert.iterdir()} == told
 
 
 def test_the_same_command_makes_the_same_expert(zoo: Zoo, expert: Path, tmp_path: Path) -> None:

@@ -14,18 +14,22 @@ import pytest
 from hubbot.errors import StoreError
 from hubbot.records import (
     Abstention,
+    Bin,
     Evidence,
     ExpertInfo,
     How,
     Kind,
     Label,
+    LayerScore,
     Placement,
     Prediction,
     Reading,
+    Reliability,
     Source,
     Suggestion,
     SuggestionState,
     TextHead,
+    Trust,
     Upload,
     Wanted,
 )
@@ -138,6 +142,25 @@ def test_an_expert_saved_before_baselines_stood_apart_is_read_back(store: Store)
             "UPDATE experts SET info = json_remove(info, '$.baselines', '$.head', '$.wanted[0].kind')"
         )
     assert store.experts() == [replace(EXPERT, baselines={})]
+
+
+def test_what_tells_how_far_an_expert_is_trusted_comes_back(store: Store) -> None:
+    seen = Bin(90, 0.9, 0.05, 0.04, 0.02, 0.1)
+    layers = (LayerScore("layer.0.weight", 0.2, 0.9, True), LayerScore("layer.1.weight", 0.3, 0.8, False))
+    for trust in (
+        Trust(0.99, 0.05, layers, Reliability("test", 75, 200, (seen, seen), seen)),
+        Trust(None, layers=layers, reliability=Reliability("test", 75, 0, ())),
+        Trust(0.5),
+    ):
+        store.save_expert(replace(EXPERT, trust=trust))
+        assert store.experts() == [replace(EXPERT, trust=trust)]
+
+
+def test_an_expert_saved_before_that_was_told_is_read_back(store: Store) -> None:
+    store.save_expert(replace(EXPERT, trust=Trust(0.99)))
+    with closing(sqlite3.connect(store.path)) as old, old:
+        old.execute("UPDATE experts SET info = json_remove(info, '$.trust')")
+    assert store.experts() == [EXPERT]
 
 
 def test_an_abstention_comes_back_with_its_reason(store: Store) -> None:

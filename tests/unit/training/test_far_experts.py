@@ -16,6 +16,7 @@ from hubbot.errors import ExpertError, HubError, RepoNotFound, UsageError
 from hubbot.experts.artifact import describe, load, trained_on
 from hubbot.experts.schema import read
 from hubbot.experts.train import Schedule
+from hubbot.experts.trust import trust
 from hubbot.hub.client import Hub
 from hubbot.localhub.metadata import complaints, read_card
 from hubbot.localhub.server import Server
@@ -112,6 +113,10 @@ def test_the_card_is_valid_and_says_what_matters(trained: tuple[Path, Desk, Serv
     ):
         assert said in text
     assert "hubbot expert pull me/expert" in text
+    assert "Labels that it told of 8 models, by how likely it called them." in text
+    found = trust(folder).reliability
+    assert found is not None
+    assert f"off by {found.error:.3f} on average" in text
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's, of its own uploads
@@ -123,11 +128,14 @@ def test_an_expert_goes_to_the_hub_and_comes_back(
     address = push(desk.hub, folder, "me/vit-expert")
     assert address.startswith(server.endpoint)
     assert set(server.repos.files("me/vit-expert")) == {
-        *(".gitattributes", "README.md", "config.json", "model.safetensors", "trained-on.json")
+        *(".gitattributes", "README.md", "config.json", "evaluation.json"),
+        *("model.safetensors", "trained-on.json"),
     }
     assert server.repos.read("me/vit-expert", "README.md").decode() == card(folder, "me/vit-expert")
     info = pull(desk.hub, "me/vit-expert", tmp_path / "mine", tmp_path / "cache")
     assert (info.version, info.folder) == (describe(folder).version, str(tmp_path / "mine"))
+    assert trust(tmp_path / "mine") == trust(folder)
+    assert trust(folder).reliability is not None
     assert pull(desk.hub, "me/vit-expert", tmp_path / "mine", tmp_path / "cache") == info  # replaces itself
     probes = [load(place).probe.state_dict() for place in (folder, tmp_path / "mine")]
     assert all(torch.equal(probes[0][name], probes[1][name]) for name in probes[0])
@@ -143,6 +151,11 @@ def test_what_is_no_expert_is_not_pulled(trained: tuple[Path, Desk, Server], tmp
     with pytest.raises(ExpertError, match="lab/odd-expert"):
         pull(desk.hub, "lab/odd-expert", tmp_path / "odd", tmp_path / "cache")
     assert not (tmp_path / "odd").exists()
+    server.repos.create("lab/boastful-expert")
+    boast = json.dumps(json.loads((folder / "evaluation.json").read_text()) | {"models": "all of them"})
+    server.repos.commit("lab/boastful-expert", {**files, "evaluation.json": boast.encode()})
+    with pytest.raises(ExpertError, match="lab/boastful-expert"):
+        pull(desk.hub, "lab/boastful-expert", tmp_path / "odd", tmp_path / "cache")
     with pytest.raises((ExpertError, RepoNotFound), match=model_j.ROOT):
         pull(desk.hub, model_j.ROOT, tmp_path / "odd", tmp_path / "cache")
     (tmp_path / "full").mkdir()

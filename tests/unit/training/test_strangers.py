@@ -12,7 +12,9 @@ from hubbot.experts import artifact, schema
 from hubbot.experts.calibrate import KNOWN
 from hubbot.experts.matrices import Dense, Factored
 from hubbot.experts.train import Sample
+from hubbot.experts.trust import trust
 from hubbot.records import Label, Wanted
+from hubbot.training.evaluate import score_expert
 from hubbot.training.experts import make_expert
 from hubbot.training.strangers import among
 
@@ -59,7 +61,7 @@ class Planted:
         if self.lora:
             factors = torch.randn(n, 24, 2, generator=generator), torch.randn(n, 2, 20, generator=generator)
             return Sample({"layer": Factored(*factors)}, Y)
-        return Sample({"layer": Dense(1 + way + noise)}, Y)
+        return Sample({"layer": Dense(1 + way + noise)}, 0 * Y if self.strange else Y)
 
 
 def test_strangers_are_met_before_the_test_and_have_no_label() -> None:
@@ -95,3 +97,17 @@ def test_an_expert_that_met_strangers_is_silent_with_them(tmp_path: Path) -> Non
     assert config.scores["precision"] > 0.95
     assert config.scores["coverage"] > 0.5
     assert len(artifact.trained_on(tmp_path / "wary")["train"]) == 320
+
+
+def test_percentages_that_are_meant_among_strangers_are_measured_among_strangers(tmp_path: Path) -> None:
+    mixed = among(Planted(), Planted(strange=True))
+    make_expert(mixed, tmp_path, encoder="none", progress=False)
+    found = trust(tmp_path).reliability
+    assert found is not None
+    assert (found.models, found.strangers) == (SIZE["test"], SIZE["test"])
+    assert found.error < 0.1
+    assert found.recognised is not None
+    assert found.recognised.right > 0.9
+    assert score_expert(tmp_path, mixed, keep=False).reliability == found
+    assert score_expert(tmp_path, Planted()).reliability is None, "among its own they would be too low"
+    assert trust(tmp_path).reliability == found
