@@ -17,7 +17,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     scheduler | orders
     rounds | training | library
     batches | searching
-    visits | growth | promotion
+    visits | growth | promotion | review
     pipeline
     courtesy
     bot

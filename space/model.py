@@ -17,6 +17,7 @@ SOURCES = {
 STATES = {
     "draft": "Drafted. Nobody but hubbot has seen it.",
     "refused": "Not made.",
+    "rejected": "Not made.",
     "approved": "Approved, and soon to be opened.",
     "opening": "Being opened.",
     "open": "Open. The owner decides.",
@@ -187,7 +188,7 @@ def _suggested(page: ModelPage) -> str:
     if suggestion is None:
         return ""
     parts = [element("h2", "Suggestion to the owner"), element("p", STATES.get(suggestion.state.value, ""))]
-    if suggestion.reason:
+    if suggestion.reason and suggestion.state.value != "rejected":  # who said no, and why, is not for all
         parts.append(element("p", esc(_sentence(suggestion.reason))))
     if suggestion.added:
         parts.append(element("pre", *(f"+ {esc(line)}\n" for line in suggestion.added)))
