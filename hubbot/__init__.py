@@ -13,6 +13,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     demo
     admin
     app
+    desk
     service
     scheduler | orders
     rounds | training | library
@@ -38,14 +39,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hubbot.app import open_library, tell
+    from hubbot.app import open_desk, open_library, tell
+    from hubbot.desk import Desk
     from hubbot.errors import HubbotError
     from hubbot.library import Library, ModelPage
-    from hubbot.records import ExpertInfo, Hit, Prediction, Reading, Upload
+    from hubbot.records import ExpertInfo, Hit, Prediction, Reading, Suggestion, Upload
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Desk": "hubbot.desk",
     "ExpertInfo": "hubbot.records",
     "Hit": "hubbot.records",
     "HubbotError": "hubbot.errors",
@@ -53,12 +56,15 @@ _HOMES = {
     "ModelPage": "hubbot.library",
     "Prediction": "hubbot.records",
     "Reading": "hubbot.records",
+    "Suggestion": "hubbot.records",
     "Upload": "hubbot.records",
+    "open_desk": "hubbot.app",
     "open_library": "hubbot.app",
     "tell": "hubbot.app",
 }
 
 __all__ = [
+    "Desk",
     "ExpertInfo",
     "Hit",
     "HubbotError",
@@ -66,7 +72,9 @@ __all__ = [
     "ModelPage",
     "Prediction",
     "Reading",
+    "Suggestion",
     "Upload",
+    "open_desk",
     "open_library",
     "tell",
 ]

@@ -79,7 +79,8 @@ def _reject_card(bot: Bot, order: Order) -> str:
 
 def _edit_card(bot: Bot, order: Order) -> str:
     left_out = frozenset((order.args.get("without") or "").splitlines())
-    change = Change(left_out, order.args.get("title"), order.args.get("body"))
+    title, body, anew = (order.args.get(name) for name in ("title", "body", "anew"))
+    change = Change(left_out, title, body, bool(anew))
     return edit(bot, order.args["repo"], change, order.args.get("seal"))
 
 

@@ -29,13 +29,15 @@ class Change:
     """What an admin wants otherwise.
 
     Args:
-        without: lines of what it would add in full that are left out.
+        without: lines that it adds, to be left out.
         title, body: the pull request's words; None for as they are, empty for those that hubbot finds.
+        anew: start from all that was found and hubbot's own words, not from what an earlier edit left.
     """
 
     without: frozenset[str] = frozenset()
     title: str | None = None
     body: str | None = None
+    anew: bool = False
 
 
 def approve(bot: Bot, repo: str, seal: str | None = None) -> str:
@@ -65,11 +67,14 @@ def edit(bot: Bot, repo: str, change: Change, seal: str | None = None) -> str:
         HubError: the card cannot be had.
     """
     before = reviewed(bot, repo, seal)
-    now, composed = _recomposed(bot, before, change.without)
-    title = _words(change.title, before.title, composed.title, now.title)
-    body = _words(change.body, before.body, composed.body, now.body)
+    now, composed = _recomposed(bot, before, change)
+    was = composed if change.anew else before
+    title = _words(change.title, was.title, composed.title, now.title)
+    body = _words(change.body, was.body, composed.body, now.body)
     if (title, body) != (now.title, now.body):
         now = reworded(now, title, body, contact=bot.manners.contact)
+    if now.seal == before.seal:
+        raise UsageError("nothing of it would change", repo=repo)
     bot.store.save_suggestion(now)
     return f"the suggestion for {repo} is edited, and adds {', '.join(now.added)}"
 
@@ -96,8 +101,8 @@ def reviewed(
     return found
 
 
-def _recomposed(bot: Bot, before: Suggestion, without: Collection[str]) -> tuple[Suggestion, Suggestion]:
-    """What is composed without those lines; and what was composed with the lines that it has by now."""
+def _recomposed(bot: Bot, before: Suggestion, change: Change) -> tuple[Suggestion, Suggestion]:
+    """What is composed with the change; and what was composed with the lines that it has before it."""
     reading = bot.store.reading(before.repo)
     known = {(info.name, info.version): info for info in bot.store.experts()}
     expert = known.get((reading.expert, reading.version)) if reading else None
@@ -111,18 +116,19 @@ def _recomposed(bot: Bot, before: Suggestion, without: Collection[str]) -> tuple
     full = made(())
     if full.state is SuggestionState.REFUSED:
         raise UsageError(f"there is nothing to edit: {full.reason}", repo=before.repo)
-    if unknown := sorted(set(without) - set(full.added)):
+    everything, has = set(full.added), full.added if change.anew else before.added
+    if unknown := sorted(change.without - set(has)):
         raise UsageError(
-            f"it does not add {unknown[0]!r}", repo=before.repo, hint=f"it adds {', '.join(full.added)}"
+            f"it does not add {unknown[0]!r}", repo=before.repo, hint=f"it adds {', '.join(has)}"
         )
-    if not set(full.added) - set(without):
+    if not set(has) - change.without:
         raise UsageError("nothing would be left to add", repo=before.repo, hint="reject it instead")
-    now = made(without)
-    if bound := sorted(set(now.added) & set(without)):
+    now = made(everything - set(has) | change.without)
+    if bound := sorted(change.without & set(now.added)):
         raise UsageError(f"{bound[0]!r} belongs to another line, and goes with that alone", repo=before.repo)
     if now.state is SuggestionState.REFUSED:
         raise UsageError(f"nothing is left of it: {now.reason}", repo=before.repo)
-    return now, made(set(full.added) - set(before.added))
+    return now, made(everything - set(has))
 
 
 def _words(said: str | None, before: str, composed: str, now: str) -> str:

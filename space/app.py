@@ -17,12 +17,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from hubbot import Library, open_library
+from hubbot import Desk, Library, open_desk, open_library
 from space import results
 from space.experts import expert_page, experts_page
 from space.forest import forest_page, overview, tree_page
+from space.gate import gate_of
 from space.markup import element, navigation
 from space.model import model_page
+from space.review import Review
 from space.theme import CSS, theme
 
 ALL_TREES = "all trees"
@@ -53,11 +55,12 @@ REMEMBER = """(text, tree) => {
 """Keeps the search in the address, so that coming back from a model finds it again."""
 
 
-def build(library: Library) -> gr.Blocks:
-    """The whole app over an open library."""
-    demo = gr.Blocks(title="hubbot", analytics_enabled=False)
+def build(library: Library, desk: Desk | None = None) -> gr.Blocks:
+    """The whole app over an open library; with a page for admins where they have a desk, and a way in."""
+    demo, gate = gr.Blocks(title="hubbot", analytics_enabled=False), gate_of(desk)
+    review = gate is not None
     with demo:
-        bar = gr.HTML(navigation(""), elem_id="hb-nav", apply_default_css=False)
+        bar = gr.HTML(navigation("", review=review), elem_id="hb-nav", apply_default_css=False)
         # Hidden until the address has been read: nobody types into a page that is about to change.
         with gr.Column(elem_id="hb-home", visible=False) as home:
             gr.HTML(HERO, elem_id="hb-hero")
@@ -75,7 +78,7 @@ def build(library: Library) -> gr.Blocks:
         def arrive(request: gr.Request) -> tuple[object, ...]:
             asked = request.query_params.get("q", "")
             name, away = _elsewhere(library, request.query_params)
-            shown = gr.HTML(navigation(name))
+            shown = gr.HTML(navigation(name, review=review))
             if name:
                 return shown, gr.Column(visible=False), asked, gr.Dropdown(), "", gr.HTML(away, visible=True)
             roots = [ALL_TREES, *(t.root for t in library.trees() if t.readings)]
@@ -102,14 +105,18 @@ def build(library: Library) -> gr.Blocks:
         for button, text in chosen:
             typed = button.click(None, None, query, js=f"() => {json.dumps(text)}", api_visibility="private")
             typed.then(**search, api_visibility="private")
+    if desk is not None and gate is not None:
+        Review(demo, library, desk, gate)
     return demo
 
 
-def launch(library: Library, host: str | None = None, port: int | None = None) -> str:
+def launch(
+    library: Library, host: str | None = None, port: int | None = None, desk: Desk | None = None
+) -> str:
     """Serve the app in the background; returns its address. `host` and `port` default to Gradio's own."""
     # The text encoder takes seconds to load: better now than while the first visitor waits.
     threading.Thread(target=results.answer, args=(library, "a model", None, 1), daemon=True).start()
-    _, address, _ = build(library).launch(
+    _, address, _ = build(library, desk).launch(
         server_name=host,
         server_port=port,
         theme=theme(),
@@ -118,6 +125,7 @@ def launch(library: Library, host: str | None = None, port: int | None = None) -
         quiet=True,
         ssr_mode=False,
         footer_links=[],
+        run_history=False,  # it would keep what people type, an admin's password too
         prevent_thread_lock=True,
     )
     return address
@@ -165,5 +173,5 @@ def _examples(library: Library) -> list[tuple[gr.Button, str]]:
 
 
 if __name__ == "__main__":  # how Hugging Face Spaces starts it
-    launch(open_library())
+    launch(open_library(), desk=open_desk())
     threading.Event().wait()

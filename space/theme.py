@@ -7,7 +7,9 @@ from pathlib import Path
 from gradio.themes import Base, colors, sizes
 from gradio.themes.utils.fonts import LocalFont
 
-CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+STYLES = ("style.css", "review.css")
+
+CSS = "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def theme() -> Base:

@@ -87,13 +87,14 @@ def edit(
     body: Annotated[
         typer.FileText | None, typer.Option(help="A file with its text, - for what is piped in.")
     ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Start from all that was found, not from what an edit left.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Compose a suggestion anew, with less in it or in other words; without any option as it was at first."""
-    words = {"title": title, "body": body.read() if body else None}
-    if without is None and title is None and body is None:
-        words = {"title": "", "body": ""}
-    ordered(context, "card edit", {"repo": repo, "without": "\n".join(without or ()), **words}, json=json)
+    """Leave out some of what a draft adds, or word its pull request otherwise."""
+    change = {"without": "\n".join(without or ()), "title": title, "body": body.read() if body else None}
+    ordered(context, "card edit", {"repo": repo, **change, "anew": anew}, json=json)
 
 
 @app.command("open")

@@ -83,11 +83,22 @@ def history(session: Session, repo: str) -> list[Suggestion]:
     return [_record(row) for row in session.scalars(_history(repo))]
 
 
-def all_latest(session: Session, state: SuggestionState | None) -> list[Suggestion]:
-    query = select(SuggestionRow).where(SuggestionRow.latest).order_by(SuggestionRow.id)
+def all_latest(
+    session: Session, state: SuggestionState | None, within: str = "", limit: int | None = None
+) -> list[Suggestion]:
+    """The oldest first; of repos whose names hold what is in `within`."""
+    query = select(SuggestionRow).where(SuggestionRow.latest).order_by(SuggestionRow.id).limit(limit)
     if state is not None:
         query = query.where(SuggestionRow.state == state.value)
+    if within:
+        query = query.where(SuggestionRow.repo.icontains(within, autoescape=True))
     return [_record(row) for row in session.scalars(query)]
+
+
+def by_state(session: Session) -> dict[str, int]:
+    """How many repos have their latest in which state."""
+    counted = select(SuggestionRow.state, func.count()).where(SuggestionRow.latest)
+    return dict(session.execute(counted.group_by(SuggestionRow.state)).tuples().all())
 
 
 def asked_at(session: Session, repo: str) -> datetime | None:

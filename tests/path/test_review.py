@@ -121,8 +121,10 @@ def test_a_line_is_left_out_of_card_title_and_text(desk):
     head = after.new_text[: body_start(after.new_text)]
     assert "license: mit  # since 2021\n" in head
     assert after.new_text[len(head) :] == "# Mine\n"
-    desk.order("card edit")
-    assert desk.draft == before, "and put in again"
+    desk.order("card edit", without=kept[0])
+    assert list(desk.draft.added) == kept[1:], "an edit goes on from the last one"
+    desk.order("card edit", anew=True)
+    assert desk.draft == before, "or starts anew"
 
 
 def test_what_was_left_out_stays_out_when_the_readme_moves_on(desk):
@@ -146,6 +148,8 @@ def test_words_are_an_admins_and_lines_still_go(desk):
     desk.order("card edit", without=before.added[0], title=mine.title, body=mine.body)
     assert (desk.draft.title, desk.draft.body) == (mine.title, mine.body), "untouched words stay an admin's"
     desk.order("card edit", title="", body="")
+    assert desk.draft.title not in (mine.title, before.title), "or hubbot's again, of what is left"
+    desk.order("card edit", anew=True)
     assert desk.draft == before
 
 
@@ -153,6 +157,8 @@ def test_an_edit_that_cannot_be_is_refused_for_a_reason(desk):
     body = desk.draft.body
     everything = "\n".join(desk.draft.added)
     for words, args in (
+        ("nothing of it would change", {}),
+        ("nothing of it would change", {"anew": True, "title": "", "body": body}),
         ("does not add 'tags: cat'.*it adds tags: ", {"without": "tags: cat"}),
         ("nothing would be left to add .reject it instead", {"without": everything}),
         ("a title is one line of 3 to 200 visible characters, not 2", {"title": "No"}),
@@ -186,7 +192,7 @@ def test_a_section_is_written_anew_with_what_is_left(hub, tmp_path, sure):
     section = desk.draft.new_text.partition("hubbot:begin")[2]
     assert section
     assert word not in section
-    desk.order("card edit", without=f"{gone}\nsection: Read off the weights")
+    desk.order("card edit", without="section: Read off the weights")
     assert "hubbot:begin" not in desk.draft.new_text
     assert "section" not in MarkdownIt().render(desk.draft.body)
 
@@ -228,7 +234,7 @@ def test_the_command_line_says_the_same(desk, tmp_path):
     code, told = hubbot("edit", REPO, "--without", "tags: cat")
     assert code == 1
     assert "does not add 'tags: cat'" in told
-    assert hubbot("edit", REPO)[0] == 0
+    assert hubbot("edit", REPO, "--anew")[0] == 0
     assert desk.draft == before
     code, told = hubbot("reject", REPO, "--reason", "not now")
     assert (code, told) == (0, f"the suggestion for {REPO} is rejected")
