@@ -98,7 +98,7 @@ def all_latest(
 def by_state(session: Session) -> dict[str, int]:
     """How many repos have their latest in which state."""
     counted = select(SuggestionRow.state, func.count()).where(SuggestionRow.latest)
-    return dict(session.execute(counted.group_by(SuggestionRow.state)).tuples().all())
+    return dict(session.execute(counted.group_by(SuggestionRow.state)).all())
 
 
 def asked_at(session: Session, repo: str) -> datetime | None:
