@@ -25,7 +25,7 @@ VERBS = frozenset({"card approve", "card reject", "card edit", "card open"})
 GLANCE_S = 2.0
 """For a bot to say that it is there."""
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """For it to carry an order out; it does so later all the same."""
 
 

@@ -97,7 +97,7 @@ def build(*, by_password: bool) -> Parts:
                 with gr.Column(scale=5, min_width=320, elem_id="hb-right"):
                     acting = _acting()
                     shown = gr.HTML(elem_id="hb-page", apply_default_css=False)
-            gr.Checkbox(True, label=KEYS_TOLD, elem_id="hb-keys", container=False)
+            gr.Checkbox(True, label=KEYS_TOLD, elem_id="hb-keys", container=False, interactive=True)
     return Parts(
         token=token, seen=seen, room=room, within=within, queue=queue, shown=shown, **way_in, **top, **acting
     )

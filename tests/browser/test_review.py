@@ -21,7 +21,7 @@ from hubbot.settings import Settings
 pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery"
-PATIENCE_MS = 60_000
+PATIENCE_MS = 90_000
 MODELS = 5
 
 
