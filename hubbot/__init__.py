@@ -13,13 +13,14 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     demo
     admin
     app
+    desk
     service
     scheduler | orders | following
     rounds | training | library | publishing
     batches | searching | indexing | surveying
     understanding
     shelves
-    visits | growth | promotion
+    visits | growth | promotion | review
     pipeline
     courtesy
     bot
@@ -67,6 +68,7 @@ _HOMES = {
     "Bin": "hubbot.records",
     "Concept": "hubbot.surveying",
     "Crown": "hubbot.surveying",
+    "Desk": "hubbot.desk",
     "ExpertInfo": "hubbot.records",
     "ExpertVersion": "hubbot.library",
     "Facet": "hubbot.searching",
@@ -88,6 +90,7 @@ _HOMES = {
     "TreePicture": "hubbot.surveying",
     "Trust": "hubbot.records",
     "Upload": "hubbot.records",
+    "open_desk": "hubbot.app",
     "open_library": "hubbot.app",
     "search": "hubbot.app",
     "tell": "hubbot.app",
@@ -97,6 +100,7 @@ __all__ = [
     "Bin",
     "Concept",
     "Crown",
+    "Desk",
     "ExpertInfo",
     "ExpertVersion",
     "Facet",
@@ -118,6 +122,7 @@ __all__ = [
     "TreePicture",
     "Trust",
     "Upload",
+    "open_desk",
     "open_library",
     "search",
     "tell",

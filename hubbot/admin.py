@@ -63,7 +63,8 @@ def serve(
         def live() -> Live:
             lost = bot.reader.engine.lost
             told = dict(events or {})
-            return Live(started, settings.mode, schedule.states(), told, lost, bot.hub.rates())
+            rates, reachable = bot.hub.rates(), bool(settings.contact)
+            return Live(started, settings.mode, schedule.states(), told, lost, rates, reachable)
 
         house = House(
             store=bot.store,

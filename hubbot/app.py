@@ -23,6 +23,7 @@ from hubbot.settings import Settings, load, split_list
 
 if TYPE_CHECKING:
     from hubbot.bot import Bot, Event, Manners, Reader
+    from hubbot.desk import Desk
     from hubbot.experts.router import Router
     from hubbot.following import Following
     from hubbot.hub.client import Hub
@@ -243,6 +244,23 @@ def tell(repo: str, settings: Settings | None = None) -> Telling:
     with open_reader(settings or load()) as reader:
         seen, reading = consult(reader, repo)
         return Telling(seen.upload, seen.placement, reading, seen.expert)
+
+
+def open_desk(database: str | None = None) -> Desk | None:
+    """Where admins review suggestions, for the Space; None where no setting lets anybody in.
+
+    Args:
+        database: as for `open_library`.
+    """
+    from hubbot.desk import Desk
+
+    settings = load(database_url=database)
+    admins = frozenset(name.casefold() for name in split_list(settings.admins))
+    published = settings.snapshot and not database  # in which nothing waits for anybody
+    if published or (not admins and not settings.review_password):
+        return None
+    store = open_store(settings, read_only=True)
+    return Desk(store, password=settings.review_password, admins=admins)
 
 
 def build_index(settings: Settings) -> int:

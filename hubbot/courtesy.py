@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,8 @@ SETTLING = timedelta(minutes=3)
 the list is up to half a minute late, and what comes before the commit takes as long as the client waits."""
 
 ANSWERED = (SuggestionState.MERGED, SuggestionState.CLOSED)
+
+DRAFTED = (SuggestionState.DRAFT, SuggestionState.APPROVED)
 
 
 def settle(
@@ -52,16 +54,43 @@ def composed(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> 
         raise
     except (HubError, CardError) as error:
         return refused(upload, reading, error.message)
-    placement = bot.store.placement(upload.repo)
+    fresh = offered(bot, reading, expert, card, upload.commit)
+    before = bot.store.suggestion(upload.repo)
+    if before is None or before.state not in DRAFTED or not weighed(before, reading):
+        return fresh
+    # What it did without was left out by an admin, or stood in the card till its owner took it out.
+    left_out = set(fresh.added) - set(before.added)
+    made = offered(bot, reading, expert, card, upload.commit, left_out) if left_out else fresh
+    nothing = made.state is SuggestionState.REFUSED and fresh.state is SuggestionState.DRAFT
+    return replace(made, reason="an admin or its owner took out all that it would add") if nothing else made
+
+
+def weighed(suggestion: Suggestion, reading: Reading) -> bool:
+    """Whether it was made from what this version of the expert said of these very weights."""
+    mine, yours = set(suggestion.content_ids), set(reading.content_ids)
+    return suggestion.version == reading.version and mine == yours
+
+
+def offered(
+    bot: Bot,
+    reading: Reading,
+    expert: ExpertInfo,
+    card: bytes,
+    commit: str,
+    without: Collection[str] = (),
+) -> Suggestion:
+    """A draft on this card, as the bot's manners have it; `without` lines that an admin leaves out."""
+    placement = bot.store.placement(reading.repo)
     return compose(
         reading,
         expert,
         card,
         contact=bot.manners.contact,
-        base_commit=upload.commit,
+        base_commit=commit,
         descent=placement.surely if placement else None,
         tag_prefix=bot.manners.tag_prefix,
         section=bot.manners.section,
+        without=without,
     )
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from hubbot.batches import process
 from hubbot.bot import Bot
-from hubbot.courtesy import settle
 from hubbot.errors import HubbotError, UsageError
 from hubbot.hub import uploads
 from hubbot.pipeline import open_pull_request
 from hubbot.promotion import promote, roll_back
-from hubbot.records import Suggestion, SuggestionState
+from hubbot.records import SuggestionState
+from hubbot.review import REVIEWED, Change, approve, edit, reject, reviewed
 from hubbot.rounds import add_root, rerun
 from hubbot.store.choice import Choice
 from hubbot.store.commands import Command
@@ -26,9 +26,10 @@ from hubbot.store.commands import Command
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A verb's arguments, how far an earlier try came, and how to tell how far this one does."""
+    """A verb's arguments, who gave it, how far an earlier try came, and how to tell how far this one does."""
 
     args: Mapping[str, Any]
+    by: str
     progress: Mapping[str, Any]
     advance: Callable[[int, int, str], None]
 
@@ -68,14 +69,29 @@ def _retry_upload(bot: Bot, order: Order) -> str:
 
 
 def _approve_card(bot: Bot, order: Order) -> str:
-    approved = settle(bot, _drafted(bot, order.args["repo"]), SuggestionState.APPROVED)
-    return f"the suggestion for {approved.repo} is approved"
+    return approve(bot, order.args["repo"], order.args.get("seal"))
+
+
+def _reject_card(bot: Bot, order: Order) -> str:
+    reason = str(order.args.get("reason") or "")
+    return reject(bot, order.args["repo"], reason, order.by, order.args.get("seal"))
+
+
+def _edit_card(bot: Bot, order: Order) -> str:
+    left_out = frozenset((order.args.get("without") or "").splitlines())
+    title, body, anew = (order.args.get(name) for name in ("title", "body", "anew"))
+    change = Change(left_out, title, body, bool(anew))
+    return edit(bot, order.args["repo"], change, order.args.get("seal"))
 
 
 def _open_card(bot: Bot, order: Order) -> str:
     if not bot.manners.contact:
         raise UsageError("owners could not reach you", hint="set HUBBOT_CONTACT to an address")
-    done = open_pull_request(bot, _drafted(bot, order.args["repo"]))
+    states = (*REVIEWED, SuggestionState.OPENING)  # a half opened one is looked for again
+    suggestion = reviewed(bot, order.args["repo"], order.args.get("seal"), states)
+    if suggestion.state is SuggestionState.REJECTED:
+        raise UsageError(suggestion.reason, repo=suggestion.repo, hint="approve it first, if it is to be")
+    done = open_pull_request(bot, suggestion)
     opened = done.state is SuggestionState.OPEN
     return f"opened {done.pull_request}" if opened else f"not opened: {done.reason}"
 
@@ -100,6 +116,8 @@ VERBS: Mapping[str, Callable[[Bot, Order], str]] = {
     "tree add": _add_tree,
     "upload retry": _retry_upload,
     "card approve": _approve_card,
+    "card reject": _reject_card,
+    "card edit": _edit_card,
     "card open": _open_card,
     "expert promote": _promote_expert,
     "expert rollback": _roll_expert_back,
@@ -132,16 +150,4 @@ def _order(bot: Bot, command: Command, progress: Callable[[int, int], None]) -> 
         bot.store.advance_command(command.id, {"done": done, "of": of, "last": last})
         progress(done, of)
 
-    return Order(command.args, command.progress, advance)
-
-
-def _drafted(bot: Bot, repo: str) -> Suggestion:
-    """The repo's suggestion; a refused one stays refused, for it may hold no text to offer."""
-    suggestion = bot.store.suggestion(repo)
-    if suggestion is None:
-        raise UsageError(
-            "there is no suggestion for this repo", repo=repo, hint="`hubbot card queue` lists them"
-        )
-    if suggestion.state is SuggestionState.REFUSED:
-        raise UsageError(f"its suggestion was refused: {suggestion.reason}", repo=repo)
-    return suggestion
+    return Order(command.args, command.by, command.progress, advance)

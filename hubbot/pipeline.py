@@ -22,6 +22,7 @@ from hubbot.courtesy import (
     owner_asks,
     refused,
     settle,
+    weighed,
     why_not,
 )
 from hubbot.descent import PASSING, child_of, compared, declared
@@ -121,6 +122,8 @@ def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> S
         return None  # one is half opened: `open_due` finishes it
     if before and (before.base_commit, before.version) == (upload.commit, reading.version):
         return None  # this very commit was considered already
+    if before and before.state is SuggestionState.REJECTED and weighed(before, reading):
+        return None  # an admin's no is not forgotten over a commit to the README
     if refusal := why_not(bot, upload, reading):
         if bot.store.shown(upload.repo):
             return None  # what others have seen stays on the record as it is

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -475,6 +476,8 @@ class SuggestionState(StrEnum):
     DRAFT = "draft"
     REFUSED = "refused"
     """By our own policy, or because the card cannot be edited safely."""
+    REJECTED = "rejected"
+    """By an admin, who says why: it holds for these weights and this version of the expert."""
     APPROVED = "approved"
     OPENING = "opening"
     """Written down before the Hub is asked, so that a crash cannot open a second one."""
@@ -491,6 +494,7 @@ class Suggestion:
         base_commit: the commit whose README was edited.
         added: lines that the edit adds, as a person would read them.
         new_text: the whole new README; empty when refused before composing.
+        old_text: the README as it was; None where an older hubbot did not write it down.
         reason: why it was refused or waits; of one that others saw, what was said there last.
         pull_request: its address, once opened.
         content_ids: those of the reading it was made from: a merged one allows another for new weights only.
@@ -508,6 +512,13 @@ class Suggestion:
     pull_request: str | None = None
     content_ids: tuple[str, ...] = ()
     version: str = ""
+    old_text: str | None = None
+
+    @property
+    def seal(self) -> str:
+        """Another one as soon as anything is other that its owner would get to see."""
+        shown = (self.repo, self.base_commit, self.title, self.body, self.new_text)
+        return sha256("\0".join(shown).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

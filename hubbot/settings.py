@@ -25,6 +25,8 @@ TAG_PREFIX = re.compile(r"[a-z][a-z0-9-]{0,38}:", re.ASCII)
 RESERVED = ("arxiv", "dataset", "doi", "language", "library", "license", "region", "size", "template")
 """What stands before a colon in tags of the Hub's own making."""
 
+SHORTEST_PASSWORD = 12
+
 LOG_FORMATS = ("plain", "json")
 
 
@@ -75,6 +77,10 @@ class Settings:
     contact: str = _doc("how owners reach whoever runs this bot; nothing is opened without", "")
     service: str = _doc("where a running bot answers, host:port; port 0 is a free one", "127.0.0.1:0")
     webhook_secret: str = _doc("what the Hub's webhooks bring along; never printed", "", secret=True)
+    review_password: str = _doc(
+        "opens the Space's Review page, 12 characters or more; never printed", "", secret=True
+    )
+    admins: str = _doc("Hub users who may review in a Space on the Hub, separated by commas", "")
     log_format: str = _doc("plain for people, json for machines", "plain")
 
     def __post_init__(self) -> None:
@@ -101,6 +107,12 @@ class Settings:
         if self.quiet_hours and self.quiet is None:
             raise SettingsError(
                 f"{variable('quiet_hours')} is {self.quiet_hours!r}, two hours such as 22-7 are needed"
+            )
+        if 0 < len(self.review_password) < SHORTEST_PASSWORD:
+            raise SettingsError(
+                f"{variable('review_password')} has {len(self.review_password)} characters, "
+                f"{SHORTEST_PASSWORD} are needed at least",
+                hint="whoever reaches the Space may guess: `openssl rand -base64 18` makes a good one",
             )
         if not self.endpoint.startswith(("http://", "https://")):
             raise SettingsError(f"{variable('endpoint')} is {self.endpoint!r}, an http(s) address is needed")

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from hubbot import HubbotError, open_library
+from hubbot import HubbotError, open_desk, open_library
 
 
 def main() -> int:
@@ -29,14 +29,14 @@ def main() -> int:
     )
     given = parser.parse_args()
     try:
-        library = open_library(given.database, given.snapshot)
+        library, desk = open_library(given.database, given.snapshot), open_desk(given.database)
     except HubbotError as error:
         print(f"error: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
         return 1
     from space.app import launch
 
     try:
-        address = launch(library, given.host, given.port or None, mcp=given.mcp or None)
+        address = launch(library, given.host, given.port or None, desk, mcp=given.mcp or None)
     except OSError:
         print(f"error: port {given.port} of {given.host} cannot be served on: is it taken?", file=sys.stderr)
         return 1

@@ -17,13 +17,15 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from hubbot import Library
+from hubbot import Desk, Library
 from space import results
 from space.api import offer
 from space.experts import expert_page, experts_page
 from space.forest import forest_page, overview
+from space.gate import gate_of
 from space.markup import NO_TREE, element, esc, navigation
 from space.model import model_page
+from space.review import Review
 from space.theme import CSS, HEAD, theme
 from space.tree import WAIT, tree_map, tree_members, tree_page
 
@@ -58,11 +60,12 @@ REMEMBER = """(text, tree) => {
 """Keeps the search in the address, so that coming back from a model finds it again."""
 
 
-def build(library: Library) -> gr.Blocks:
-    """The whole app over an open library."""
-    demo = gr.Blocks(title="hubbot", analytics_enabled=False)
+def build(library: Library, desk: Desk | None = None) -> gr.Blocks:
+    """The whole app over an open library; with a page for admins where they have a desk, and a way in."""
+    demo, gate = gr.Blocks(title="hubbot", analytics_enabled=False), gate_of(desk)
+    review = gate is not None
     with demo:
-        bar = gr.HTML(navigation(""), elem_id="hb-nav", apply_default_css=False)
+        bar = gr.HTML(navigation("", review=review), elem_id="hb-nav", apply_default_css=False)
         # Hidden until the address has been read: nobody types into a page that is about to change.
         with gr.Column(elem_id="hb-home", visible=False) as home:
             gr.HTML(HERO, elem_id="hb-hero")
@@ -84,7 +87,7 @@ def build(library: Library) -> gr.Blocks:
         def arrive(request: gr.Request) -> tuple[object, ...]:
             asked = request.query_params.get("q", "")
             name, away = _elsewhere(library, request.query_params)
-            shown = gr.HTML(navigation(name))
+            shown = gr.HTML(navigation(name, review=review))
             if name:
                 return shown, gr.Column(visible=False), asked, gr.Dropdown(), "", gr.HTML(away, visible=True)
             roots = [ALL_TREES, *(t.root for t in library.trees() if t.readings)]
@@ -126,6 +129,8 @@ def build(library: Library) -> gr.Blocks:
             typed = button.click(None, None, query, js=f"() => {json.dumps(text)}", api_visibility="private")
             typed.then(**search)
         offer(library)
+    if desk is not None and gate is not None:
+        Review(demo, library, desk, gate)
     return demo
 
 
@@ -135,17 +140,23 @@ def _before(library: Library) -> str:
 
 
 def launch(
-    library: Library, host: str | None = None, port: int | None = None, *, mcp: bool | None = None
+    library: Library,
+    host: str | None = None,
+    port: int | None = None,
+    desk: Desk | None = None,
+    *,
+    mcp: bool | None = None,
 ) -> str:
     """Serve the app in the background; returns its address.
 
     Args:
         host, port: Gradio's own by default.
+        desk: where admins review, if there is one.
         mcp: whether language models may search as well; as GRADIO_MCP_SERVER says by default.
     """
     # The text encoder takes seconds to load: better now than while the first visitor waits.
     threading.Thread(target=results.answer, args=(library, "a model", None, 1), daemon=True).start()
-    demo = build(library)
+    demo = build(library, desk)
     demo.queue(default_concurrency_limit=SEARCHES_AT_ONCE)
     _, address, _ = demo.launch(
         server_name=host,
@@ -157,6 +168,7 @@ def launch(
         quiet=True,
         ssr_mode=False,
         footer_links=[],
+        run_history=False,  # it would keep what people type, an admin's password too
         prevent_thread_lock=True,
         mcp_server=mcp,
     )

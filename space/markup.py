@@ -87,11 +87,19 @@ BELOW = {"model": "", "tree": "trees", "expert": "experts"}
 """Under which of the ways a page lies."""
 
 
-def navigation(page: str) -> str:
-    """The ways through the Space, with the one that leads to this page marked."""
+REVIEW = ("review", "Review", "/review")
+
+
+def navigation(page: str, *, review: bool = False) -> str:
+    """The ways through the Space, with the one that leads to this page marked.
+
+    Args:
+        review: whether there is a page for admins.
+    """
     here = BELOW.get(page, page)
     current = {here: ' aria-current="page"'}
-    ways = (f'<a href="{address}"{current.get(name, "")}>{told}</a>' for name, told, address in WAYS)
+    shown = (*WAYS, REVIEW) if review else WAYS
+    ways = (f'<a href="{address}"{current.get(name, "")}>{told}</a>' for name, told, address in shown)
     return f'<nav aria-label="hubbot">{"".join(ways)}</nav>'
 
 

@@ -41,6 +41,7 @@ SOURCES = {
 STATES = {
     "draft": "Drafted. Nobody but hubbot has seen it.",
     "refused": "Not made.",
+    "rejected": "Not made.",
     "approved": "Approved, and soon to be opened.",
     "opening": "Being opened.",
     "open": "Open. The owner decides.",
@@ -263,7 +264,7 @@ def _suggested(history: list[Suggestion]) -> str:
 
 def _suggestion(suggestion: Suggestion) -> str:
     parts = [element("p", STATES.get(suggestion.state.value, ""))]
-    if suggestion.reason:
+    if suggestion.reason and suggestion.state.value != "rejected":  # who said no, and why, is not for all
         parts.append(element("p", esc(sentence(suggestion.reason))))
     if suggestion.added:
         parts.append(element("pre", *(f"+ {esc(line)}\n" for line in suggestion.added)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from hubbot import open_library
+from hubbot import open_desk, open_library
 from space.app import launch
 
 if __name__ == "__main__":
-    launch(open_library())
+    launch(open_library(), desk=open_desk())
     threading.Event().wait()

@@ -8,7 +8,7 @@ from gradio.themes import Base, colors, sizes
 from gradio.themes.utils.fonts import LocalFont
 
 HERE = Path(__file__).parent
-SHEETS = ("style.css", "forest.css", "experts.css")
+SHEETS = ("style.css", "forest.css", "experts.css", "review.css")
 CSS = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SHEETS)
 HEAD = f"<script>{(HERE / 'atlas.js').read_text(encoding='utf-8')}</script>"
 """What the pages run in a visitor's browser."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import sys
+import time
 from ast import literal_eval
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +28,8 @@ from hubbot.weights.local import read_metadata
 
 TOKEN = next(iter(TOKENS))
 
+
+ROOT = Path(__file__).parents[1]
 
 HUBBOT = Path(sys.executable).parent / "hubbot"
 
@@ -44,6 +50,46 @@ def answers(port: int) -> bool:
     """Does anybody listen there?"""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.1)
+
+
+@contextmanager
+def running(home: Path, endpoint: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """`hubbot run` as a process of its own, which is killed at the end."""
+    environ = clean_environ(HUBBOT_HOME=str(home), HUBBOT_ENDPOINT=endpoint, HUBBOT_TOKEN=TOKEN)
+    environ |= {"HUBBOT_POLL_INTERVAL_S": "0.3", "HUBBOT_DEVICE": "cpu", **more}
+    process = subprocess.Popen(
+        [HUBBOT, "run"], env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def serving(home: Path, endpoint: str, **more: str) -> Iterator[str]:
+    """The Space over the database of a bot, as a process of its own; its address."""
+    port, log = free_port(), home / "space.log"
+    environ = clean_environ(HUBBOT_HOME=str(home), HUBBOT_ENDPOINT=endpoint, **more)
+    command = [sys.executable, "-m", "space", "--port", str(port)]
+    with (
+        log.open("w") as told,
+        subprocess.Popen(command, env=environ, cwd=ROOT, stdout=told, stderr=told) as process,
+    ):
+        try:
+            wait_for(lambda: "the Space is at" in log.read_text() or process.poll() is not None, 120)
+            assert process.poll() is None, log.read_text()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
 
 @dataclass(frozen=True)

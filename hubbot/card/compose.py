@@ -8,7 +8,7 @@ they are shown as code, without control characters, and can neither format the t
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from hubbot.card.front_matter import Edit, add_tags, opted_out
@@ -18,6 +18,10 @@ from hubbot.records import Evidence, ExpertInfo, Prediction, Reading, Suggestion
 
 LONGEST_TITLE = 200
 """Characters; the Hub's limit."""
+
+SHORTEST_TITLE = 3
+
+LONGEST_BODY = 20_000
 
 LONGEST_NAME = 120
 
@@ -52,6 +56,11 @@ pull request and I stay silent in this repo for good; a comment here with a line
 same. In a card it keeps me away before I ever ask, and `hubbot: true` in its front matter asks me back.
 """
 
+SECTION_LINE = f"{SECTION}: {SECTION_SAID}"
+
+MUST_SAY = {"hubbot: false": "how to make it stop", "hubbot tell": "how to check it"}
+"""What an admin's own words hold all the same, and what for."""
+
 WORDS = """\
 **Read off the weights.** {expert}, version {version}, read {tensors} of commit {commit} and recognised \
 {labels}. These are chances, calibrated on models that it neither learned from nor was chosen by; \
@@ -69,6 +78,7 @@ def compose(
     descent: Evidence | None = None,
     tag_prefix: str = "",
     section: bool = False,
+    without: Collection[str] = (),
 ) -> Suggestion:
     """The smallest edit of a card that says what was recognised; a draft, or refused with the reason.
 
@@ -81,6 +91,7 @@ def compose(
         descent: what makes it sure whose child the model is; None where nothing does.
         tag_prefix: beside each tag that is new, the same one after this prefix; empty for none.
         section: whether a few words go into the card's text as well.
+        without: lines as in `added` that an admin leaves out; nothing speaks of them then.
     """
     refused = Suggestion(
         repo=reading.repo,
@@ -92,6 +103,9 @@ def compose(
     if opted_out(card):
         return replace(refused, reason="its card says `hubbot: false`")
     tags = {label.name: label.tag for label in info.labels}
+    reading = _without(reading, {label for label, tag in tags.items() if f"{TAGS}: {tag}" in without})
+    descent = None if descent and f"{BASE_MODEL}: {descent.parent}" in without else descent
+    section = section and SECTION_LINE not in without
     try:
         recognised = [tags[p.label] for p in reading.recognised if p.label in tags]
         edit = _edited(card, recognised, info, descent, tag_prefix)
@@ -108,7 +122,36 @@ def compose(
         body=body,
         added=edit.added,
         new_text=edit.new.decode("utf-8"),
+        old_text=card.decode("utf-8"),
     )
+
+
+def _without(reading: Reading, labels: Collection[str]) -> Reading:
+    """The reading as if these labels had not been recognised."""
+    kept = (replace(p, recognised=p.recognised and p.label not in labels) for p in reading.predictions)
+    return replace(reading, predictions=tuple(kept))
+
+
+def reworded(suggestion: Suggestion, title: str, body: str, *, contact: str) -> Suggestion:
+    """The suggestion in an admin's words, which still tell its owner what he must know.
+
+    Raises:
+        CardError: they do not, or are none that the Hub takes; the message says why.
+    """
+    title, body = title.strip(), "\n".join(body.splitlines()).strip() + "\n"
+    if not SHORTEST_TITLE <= len(title) <= LONGEST_TITLE or not title.isprintable():
+        raise CardError(
+            f"a title is one line of {SHORTEST_TITLE} to {LONGEST_TITLE} visible characters, not {len(title)}"
+        )
+    if len(body) > LONGEST_BODY:
+        raise CardError(f"a text has {LONGEST_BODY:,} characters at most, not {len(body):,}")
+    if odd := next((c for c in body if not c.isprintable() and c not in "\n\t"), None):
+        raise CardError(f"the text holds a character that nobody sees, {odd!r}")
+    must = MUST_SAY | ({_bare(contact): "how to reach you"} if contact else {})
+    for words, what in must.items():
+        if words not in body:
+            raise CardError(f"the text no longer says {what}: {words!r} is missing")
+    return replace(suggestion, title=title, body=body)
 
 
 def _edited(
@@ -141,7 +184,7 @@ def _with_section(edit: Edit, reading: Reading, info: ExpertInfo) -> Edit:
         new = put_section(edit.new, words)
     except CardNotEditable:
         return edit
-    return Edit(new, (*edit.added, f"{SECTION}: {SECTION_SAID}")) if new != edit.new else edit
+    return Edit(new, (*edit.added, SECTION_LINE)) if new != edit.new else edit
 
 
 def pull_request_text(

@@ -1,4 +1,4 @@
-"""`hubbot card suggest|queue|outcomes|approve|open`: what owners are offered, seen by an admin first."""
+"""`hubbot card suggest|queue|outcomes|approve|reject|edit|open`: what admins see first."""
 
 from __future__ import annotations
 
@@ -61,6 +61,40 @@ def outcomes(context: typer.Context, json: AsJson = False) -> None:
 def approve(context: typer.Context, repo: Repo, json: AsJson = False) -> None:
     """Say yes to a draft; `card open` sends it."""
     ordered(context, "card approve", {"repo": repo}, json=json)
+
+
+@app.command()
+def reject(
+    context: typer.Context,
+    repo: Repo,
+    reason: Annotated[str, typer.Option(help="Why; it stays on record.")],
+    json: AsJson = False,
+) -> None:
+    """Say no to a draft; these weights get no other one from this version of the expert."""
+    ordered(context, "card reject", {"repo": repo, "reason": reason}, json=json)
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    repo: Repo,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A line to leave out, as in `tags: seven`; may be repeated.")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="The pull request's title; empty for hubbot's own.")
+    ] = None,
+    body: Annotated[
+        typer.FileText | None, typer.Option(help="A file with its text, - for what is piped in.")
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Start from all that was found, not from what an edit left.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Leave out some of what a draft adds, or word its pull request otherwise."""
+    change = {"without": "\n".join(without or ()), "title": title, "body": body.read() if body else None}
+    ordered(context, "card edit", {"repo": repo, **change, "anew": anew}, json=json)
 
 
 @app.command("open")

@@ -29,16 +29,20 @@ def note_of(database: Path) -> Path:
 class Door:
     """The door of the bot that owns a database.
 
+    Args:
+        opening_s: for how long a bot without a door is taken to be one that is just opening it.
+        timeout_s: how long it may take to answer.
+
     Raises:
         UsageError: there is none, or it does not let us in.
     """
 
-    def __init__(self, database: Path) -> None:
-        note = _note(note_of(database))
+    def __init__(self, database: Path, *, opening_s: float = OPENING_S, timeout_s: float = TIMEOUT_S) -> None:
+        note = _note(note_of(database), opening_s)
         self._http = httpx.Client(
             base_url=note["url"],
             headers={"Authorization": f"Bearer {note['key']}"},
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             trust_env=False,  # a proxy has no business with what is said on this machine
         )
 
@@ -83,8 +87,8 @@ class Door:
         self.close()
 
 
-def _note(path: Path) -> Mapping[str, str]:
-    deadline = time.monotonic() + OPENING_S
+def _note(path: Path, opening_s: float) -> Mapping[str, str]:
+    deadline = time.monotonic() + opening_s
     while True:
         try:
             found: Mapping[str, str] = json.loads(path.read_text())

@@ -27,6 +27,7 @@ class Live:
         events: how many uploads were noticed, placed, read ... since it started.
         workers_lost: workers that died or hung over a batch.
         rates: how the Hub's limits stand, kind by kind.
+        reachable: whether owners could reach whoever runs it; without that it opens nothing.
     """
 
     started_at: datetime
@@ -35,6 +36,7 @@ class Live:
     events: Mapping[str, int]
     workers_lost: int
     rates: Sequence[Rate] = ()
+    reachable: bool = False
 
     def ailing(self, now: datetime | None = None) -> list[str]:
         """What is wrong, a sentence each; nothing of a bot in good health."""

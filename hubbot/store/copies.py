@@ -75,7 +75,8 @@ TRAVELS: Mapping[str, Travels] = {
     "embeddings": Travels(_OF_READINGS),
     "suggestions": Travels(
         f"state IN {PUBLIC} AND {_OF_KEPT}",
-        {"latest": "0"},  # which it is, is found out among those that travel
+        # Which is the latest is found out among those that travel. What a README was before is its owner's.
+        {"latest": "0", "old_text": "NULL"},
     ),
 }
 """In an order in which each refers only to those before it."""

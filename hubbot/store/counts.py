@@ -24,6 +24,8 @@ from hubbot.store.uploads import WAITING, backlog, later_than
 SHOWN = (SuggestionState.OPEN, SuggestionState.MERGED, SuggestionState.CLOSED)
 """Owners have seen these."""
 
+TURNED_DOWN = (SuggestionState.REFUSED, SuggestionState.REJECTED)
+
 BY_WEIGHTS = (How.RECOVERED, How.CONFLICT)
 """The weights decided: the card said nothing, or something else."""
 
@@ -160,7 +162,7 @@ def counts(session: Session) -> dict[str, int]:
     read, stored = session.execute(
         select(func.sum(ReadingRow.bytes_read), func.sum(ReadingRow.bytes_stored)).where(gave, newest)
     ).one()
-    state = SuggestionRow.state
+    turned_down = SuggestionRow.state.in_([state.value for state in TURNED_DOWN])
     return {
         "uploads": uploads,
         "trees": session.scalar(select(func.count(func.distinct(PlacementRow.tree)))) or 0,
@@ -169,12 +171,8 @@ def counts(session: Session) -> dict[str, int]:
         "unplaced": uploads - declared - recovered,
         "readings": _count(session, ReadingRow, newest, gave),
         "abstentions": _count(session, ReadingRow, newest, ~gave),
-        "suggestions": _count(
-            session, SuggestionRow, SuggestionRow.latest, state != SuggestionState.REFUSED.value
-        ),
-        "refusals": _count(
-            session, SuggestionRow, SuggestionRow.latest, state == SuggestionState.REFUSED.value
-        ),
+        "suggestions": _count(session, SuggestionRow, SuggestionRow.latest, ~turned_down),
+        "refusals": _count(session, SuggestionRow, SuggestionRow.latest, turned_down),
         "pull_requests": _count(session, SuggestionRow, SuggestionRow.pull_request.is_not(None)),
         "bytes_read": read or 0,
         "bytes_stored": stored or 0,

@@ -429,9 +429,14 @@ class Store:
     def suggestion_history(self, repo: str) -> list[Suggestion]:
         return self._read(suggestions.history, repo)
 
-    def suggestions(self, state: SuggestionState | None = None) -> list[Suggestion]:
-        """The latest of each repo, the oldest first."""
-        return self._read(suggestions.all_latest, state)
+    def suggestions(
+        self, state: SuggestionState | None = None, *, within: str = "", limit: int | None = None
+    ) -> list[Suggestion]:
+        """The latest of each repo, the oldest first; of those alone whose names hold what is in `within`."""
+        return self._read(suggestions.all_latest, state, within, limit)
+
+    def suggestions_by_state(self) -> dict[str, int]:
+        return self._read(suggestions.by_state)
 
     def asked_at(self, repo: str) -> datetime | None:
         """When the Hub was last asked to open the latest suggestion's pull request, if it was."""

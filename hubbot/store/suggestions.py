@@ -15,9 +15,10 @@ from hubbot.errors import StoreError
 from hubbot.records import Suggestion, SuggestionState
 from hubbot.store.tables import SuggestionRow
 
-DRAFT, REFUSED, APPROVED, OPENING, OPEN, MERGED, CLOSED = (
+DRAFT, REFUSED, REJECTED, APPROVED, OPENING, OPEN, MERGED, CLOSED = (
     SuggestionState.DRAFT,
     SuggestionState.REFUSED,
+    SuggestionState.REJECTED,
     SuggestionState.APPROVED,
     SuggestionState.OPENING,
     SuggestionState.OPEN,
@@ -25,7 +26,10 @@ DRAFT, REFUSED, APPROVED, OPENING, OPEN, MERGED, CLOSED = (
     SuggestionState.CLOSED,
 )
 
-UNSEEN = frozenset({DRAFT, REFUSED, APPROVED})
+FIRST = frozenset({DRAFT, REFUSED, APPROVED})
+"""What a suggestion may begin as; an admin rejects what is there."""
+
+UNSEEN = FIRST | {REJECTED}
 """Nobody outside knows of it."""
 
 UNDER_WAY = (OPENING, OPEN)
@@ -33,9 +37,10 @@ ANSWERED = (MERGED, CLOSED)
 
 NEXT: dict[SuggestionState, frozenset[SuggestionState]] = {
     DRAFT: UNSEEN | {OPENING},
-    REFUSED: UNSEEN,
+    REFUSED: FIRST,
+    REJECTED: UNSEEN,
     APPROVED: UNSEEN | {OPENING},
-    OPENING: UNSEEN | {OPENING, OPEN, MERGED, CLOSED},  # back to unseen: it did not come to a pull request
+    OPENING: FIRST | {OPENING, OPEN, MERGED, CLOSED},  # back to the first: it did not come to a pull request
     OPEN: frozenset({OPEN, MERGED, CLOSED}),
     MERGED: frozenset({MERGED}),
     CLOSED: frozenset({CLOSED}),
@@ -52,7 +57,7 @@ def save(session: Session, suggestion: Suggestion, *, asked: bool) -> None:
         StoreError: no suggestion goes from its state to the new one, or the owner closed an earlier one.
     """
     row, now = _latest(session, suggestion.repo), datetime.now(UTC)
-    if row is None or (row.state in ANSWERED and suggestion.state in UNSEEN):
+    if row is None or (row.state in ANSWERED and suggestion.state in FIRST):
         row = _begin(session, row, suggestion, asked, now)
     elif suggestion.state not in NEXT[SuggestionState(row.state)]:
         raise StoreError(
@@ -78,11 +83,22 @@ def history(session: Session, repo: str) -> list[Suggestion]:
     return [record_of(row) for row in session.scalars(_history(repo))]
 
 
-def all_latest(session: Session, state: SuggestionState | None) -> list[Suggestion]:
-    query = select(SuggestionRow).where(SuggestionRow.latest).order_by(SuggestionRow.id)
+def all_latest(
+    session: Session, state: SuggestionState | None, within: str = "", limit: int | None = None
+) -> list[Suggestion]:
+    """The oldest first; of repos whose names hold what is in `within`."""
+    query = select(SuggestionRow).where(SuggestionRow.latest).order_by(SuggestionRow.id).limit(limit)
     if state is not None:
         query = query.where(SuggestionRow.state == state.value)
+    if within:
+        query = query.where(SuggestionRow.repo.icontains(within, autoescape=True))
     return [record_of(row) for row in session.scalars(query)]
+
+
+def by_state(session: Session) -> dict[str, int]:
+    """How many repos have their latest in which state."""
+    counted = select(SuggestionRow.state, func.count()).where(SuggestionRow.latest)
+    return dict(session.execute(counted.group_by(SuggestionRow.state)).all())
 
 
 def asked_at(session: Session, repo: str) -> datetime | None:
@@ -109,7 +125,7 @@ def owner_of(repo: str) -> str:
 def _begin(
     session: Session, before: SuggestionRow | None, suggestion: Suggestion, asked: bool, now: datetime
 ) -> SuggestionRow:
-    if suggestion.state not in UNSEEN:
+    if suggestion.state not in FIRST:
         raise StoreError(f"no suggestion begins as {suggestion.state}", repo=suggestion.repo)
     closed = _history(suggestion.repo).where(SuggestionRow.state == CLOSED.value)
     if not asked and session.scalar(closed.limit(1)):
@@ -131,7 +147,7 @@ def _fill(row: SuggestionRow, suggestion: Suggestion, now: datetime) -> None:
         row.opened_at = now
     row.state = suggestion.state.value
     row.base_commit, row.title, row.body = suggestion.base_commit, suggestion.title, suggestion.body
-    row.added, row.new_text = list(suggestion.added), suggestion.new_text
+    row.added, row.new_text, row.old_text = list(suggestion.added), suggestion.new_text, suggestion.old_text
     row.reason, row.pull_request = suggestion.reason, suggestion.pull_request
     row.content_ids, row.version = list(suggestion.content_ids), suggestion.version
     row.changed_at = now
@@ -165,4 +181,5 @@ def record_of(row: SuggestionRow) -> Suggestion:
         pull_request=row.pull_request,
         content_ids=tuple(row.content_ids),
         version=row.version,
+        old_text=row.old_text,
     )

@@ -277,6 +277,7 @@ class SuggestionRow(Base):
     body: Mapped[str]
     added: Mapped[list[Any]]
     new_text: Mapped[str]
+    old_text: Mapped[str | None]
     reason: Mapped[str]
     pull_request: Mapped[str | None]
     content_ids: Mapped[list[Any]]

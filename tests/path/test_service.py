@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
-from stage import HUBBOT, TOKEN, clean_environ, files_of, settings_for, upload
+from stage import TOKEN, files_of, running, settings_for, upload, wait_for
 
 from hubbot.admin import live, order
 from hubbot.app import open_store
 from hubbot.errors import HubbotError, StoreLocked, UsageError
 from hubbot.service.knock import note_of
-
-
-@contextmanager
-def running(home: Path, endpoint: str, **more: str) -> Iterator[subprocess.Popen[str]]:
-    environ = clean_environ(HUBBOT_HOME=str(home), HUBBOT_ENDPOINT=endpoint, HUBBOT_TOKEN=TOKEN)
-    environ |= {"HUBBOT_POLL_INTERVAL_S": "0.3", "HUBBOT_DEVICE": "cpu", **more}
-    process = subprocess.Popen(
-        [HUBBOT, "run"], env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def count(settings, what: str) -> int:
@@ -40,13 +21,6 @@ def count(settings, what: str) -> int:
             return store.counts()[what]
     except HubbotError:
         return 0  # the bot has not made it yet
-
-
-def wait_for(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.1)
 
 
 def test_it_watches_takes_orders_and_stops_on_sigterm(hub, tmp_path, children):

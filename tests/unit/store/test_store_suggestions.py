@@ -24,10 +24,12 @@ SUGGESTION = Suggestion(
     added=("tags: seven",),
     new_text="---\r\ntags:\r\n- seven\r\n---\r\n",
     content_ids=("w1",),
+    old_text="\r\n",
 )
 WAY: dict[S, tuple[S, ...]] = {
     S.DRAFT: (S.DRAFT,),
     S.REFUSED: (S.REFUSED,),
+    S.REJECTED: (S.DRAFT, S.REJECTED),
     S.APPROVED: (S.DRAFT, S.APPROVED),
     S.OPENING: (S.DRAFT, S.OPENING),
     S.OPEN: (S.DRAFT, S.APPROVED, S.OPENING, S.OPEN),
@@ -71,8 +73,8 @@ def test_the_ways_that_matter_are_shut() -> None:
     assert {s for s in S if S.OPEN in NEXT[s]} == {S.OPENING, S.OPEN}
 
 
-@pytest.mark.parametrize("state", [S.OPENING, S.OPEN, S.MERGED, S.CLOSED])
-def test_none_begins_in_public(store: Store, state: S) -> None:
+@pytest.mark.parametrize("state", [S.REJECTED, S.OPENING, S.OPEN, S.MERGED, S.CLOSED])
+def test_none_begins_with_an_answer(store: Store, state: S) -> None:
     with pytest.raises(StoreError, match="begins as"):
         walk(store, state)
 
