@@ -50,8 +50,7 @@ def picture(address: str, alt: str) -> str:
             return ""
         address = esc(address)
     return (
-        f'<img class="hb-picture" src="{address}" alt="{esc(alt)}" loading="lazy" '
-        'referrerpolicy="no-referrer">'
+        f'<img class="hb-photo" src="{address}" alt="{esc(alt)}" loading="lazy" referrerpolicy="no-referrer">'
     )
 
 

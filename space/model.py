@@ -24,7 +24,6 @@ from space.markup import (
 )
 from space.relatives import nearest, place, shown_of
 from space.results import HOW, reason
-from space.tile import tile
 from space.trust import believed
 
 HUB = "https://huggingface.co"
@@ -87,7 +86,7 @@ def _title(library: Library, page: ModelPage) -> str:
     away = link(library.address(upload.repo), "on the Hub ↗", away=True)
     told = element("h1", esc(upload.repo), cls="hb-repo") + element("p", line, away, cls="hb-quiet")
     return element(
-        "header", element("div", told, _about(page)), shown_of(library, page.upload) or _drawn(page)
+        "header", element("div", told, _about(page)), shown_of(library, page.upload, *_known(page))
     )
 
 
@@ -104,9 +103,9 @@ def _about(page: ModelPage) -> str:
     return element("dl", *items, cls="hb-about")
 
 
-def _drawn(page: ModelPage) -> str:
+def _known(page: ModelPage) -> list[str]:
     known = page.reading.recognised if page.reading and not page.reading.abstention else ()
-    return tile(*(page.label(p.label).name for p in known))
+    return [page.label(p.label).name for p in known]
 
 
 def _verdict(page: ModelPage) -> str:

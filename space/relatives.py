@@ -31,10 +31,16 @@ def nearest(library: Library, page: ModelPage) -> str:
     return element("section", title, element("p", told, cls="hb-quiet"), rows)
 
 
-def shown_of(library: Library, model: Upload | Glance) -> str:
-    """The picture that a repo has of itself; nothing where it has none."""
-    address = library.picture(model)
-    return picture(address, f"A picture from {model.repo}") if address else ""
+def shown_of(library: Library, model: Upload | Glance, *concepts: str) -> str:
+    """The picture that a repo has of itself, before a tile of what it knows, which stays if the picture
+    fails."""
+    address, drawn = library.picture(model), tile(*concepts)
+    if not address:
+        return drawn
+    return element("span", drawn, picture(address, f"A picture from {model.repo}"), cls="hb-picture hb-shown")
+
+
+BLANK = '<span class="hb-blank"></span>'
 
 
 def _near(library: Library, hit: Hit) -> str:
@@ -45,7 +51,7 @@ def _near(library: Library, hit: Hit) -> str:
     )
     return element(
         "li",
-        (hit.glance and shown_of(library, hit.glance)) or tile(*names) or '<span class="hb-blank"></span>',
+        (shown_of(library, hit.glance, *names) if hit.glance else tile(*names)) or BLANK,
         element("div", link(page_of(hit.repo), esc(hit.repo), cls="hb-repo"), told),
         element("strong", percent(hit.score), cls="hb-number"),
     )

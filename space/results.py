@@ -12,11 +12,11 @@ from space.markup import (
     link,
     page_of,
     percent,
-    picture,
     plural,
     search_of,
     shortly,
 )
+from space.relatives import shown_of
 
 SURE, LIKELY = 0.9, 0.5
 
@@ -133,7 +133,7 @@ def _card(library: Library, hit: Hit, query: str) -> str:
         element("ul", *reasons, cls="hb-bars"),
         _others(library, glance, hit),
         _foot(library, glance),
-        _picture(library, glance),
+        shown_of(library, glance, *(library.label(glance, p.label).name for p in glance.recognised)),
         cls="hb-card",
     )
 
@@ -151,11 +151,6 @@ def _foot(library: Library, glance: Glance) -> str:
     like = link(search_of(f"like:{glance.repo}"), "more like this", cls="hb-hub")
     away = link(library.address(glance.repo), "on the Hub ↗", cls="hb-hub", away=True)
     return element("footer", told, element("p", like, away, cls="hb-ways"))
-
-
-def _picture(library: Library, glance: Glance) -> str:
-    address = library.picture(glance)
-    return picture(address, f"A picture from {glance.repo}") if address else ""
 
 
 def _others(library: Library, glance: Glance, hit: Hit) -> str:

@@ -10,7 +10,8 @@ from gradio.themes.utils.fonts import LocalFont
 HERE = Path(__file__).parent
 SHEETS = ("style.css", "forest.css", "experts.css", "review.css")
 CSS = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SHEETS)
-HEAD = f"<script>{(HERE / 'atlas.js').read_text(encoding='utf-8')}</script>"
+SCRIPTS = ("pictures.js", "atlas.js")
+HEAD = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
 """What the pages run in a visitor's browser."""
 
 

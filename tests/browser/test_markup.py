@@ -36,7 +36,7 @@ def test_only_the_web_and_the_space_are_linked_to(address: str) -> None:
 def test_a_picture_is_one_from_the_web_or_one_that_is_whole(address: str, shown: bool) -> None:
     html = picture(address, 'a "dog"')
     assert html == (
-        f'<img class="hb-picture" src="{address}" alt="a &quot;dog&quot;" loading="lazy" '
+        f'<img class="hb-photo" src="{address}" alt="a &quot;dog&quot;" loading="lazy" '
         'referrerpolicy="no-referrer">'
         if shown
         else ""
