@@ -28,6 +28,7 @@ def take(browser: Browser, space: str, name: str) -> None:
     """One picture."""
     address, theme, width, height = TAKEN[name]
     page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
+    page.set_default_timeout(120_000)  # the first visitor waits until the text encoder is loaded
     page.goto(f"{space}{address}{'&' if '?' in address else '?'}__theme={theme}")
     page.locator(".hb-lede, .hb-model").first.wait_for()
     page.wait_for_timeout(1500)
