@@ -135,13 +135,13 @@ def exactly(corpus: Corpus, n: int, queries: Sequence[str]) -> list[dict[str, fl
 def formula(corpus: Corpus, text: Floats, E: Floats) -> Floats:
     """How well models at E fit a text: p_q + Σ r_c p_c, written out. (m, d) -> (m,)"""
     near = corpus.texts[:KNOWN] @ text
-    logits = corpus.head.scale * (E @ corpus.points[:KNOWN].T)  # (m, k)
-    mine = corpus.head.scale * (E @ corpus.kind.placed(text[None])[0])
+    logits = corpus.kind.scale * (E @ corpus.points[:KNOWN].T)  # (m, k)
+    mine = corpus.kind.scale * (E @ corpus.kind.placed(text[None])[0])
     if near.max() >= SAME:
         mine = np.full(len(E), -np.inf, np.float32)
-    top = np.maximum(logits.max(1), corpus.head.none)
+    top = np.maximum(logits.max(1), corpus.kind.none)
     known, own = np.exp(logits - top[:, None]), np.exp(mine - top)
-    total = known.sum(1) + own + np.exp(corpus.head.none - top)
+    total = known.sum(1) + own + np.exp(corpus.kind.none - top)
     return np.asarray((own + known @ relevance(near)) / total, np.float32)
 
 

@@ -22,6 +22,7 @@ from hubbot.index.generations import index_folder
 from hubbot.index.models import Models, newest
 from hubbot.index.question import Filters, Question, parsed
 from hubbot.index.shelf import LEAST_SHARE, Fit, find
+from hubbot.index.wordings import averaged
 from hubbot.records import Glance, Hit, Prediction, recognised
 from hubbot.shelves import Shelves, Standing
 from hubbot.understanding import Heard, Lexicon, Seen, View
@@ -176,7 +177,7 @@ class Searcher:
         return SearchAnswer(sure, "" if sure else "No model that was read is like that.")
 
     def _encoded(self, encoder: str, texts: Sequence[str]) -> Floats:
-        return self._load_encoder(encoder).encode(texts)
+        return averaged(self._load_encoder(encoder).encode, texts)
 
     # --- what is searched ---
 

@@ -8,7 +8,7 @@ text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -118,12 +118,20 @@ class View:
         Raises:
             UsageError: it asks for models like one that was never read.
         """
+        tree = question.filters.tree
         return Understanding(
             self.lexicon,
-            [self.lexicon.meaning(question.text)] if question.text else [],
-            [self.lexicon.meaning(text) for text in question.without],
+            [self._meaning(question.text, tree)] if question.text else [],
+            [self._meaning(text, tree) for text in question.without],
             [Example(repo, self._example(repo)) for repo in question.like],
         )
+
+    def _meaning(self, text: str, tree: str | None) -> Meaning:
+        """A text beside all that the trees that are asked know by name."""
+        found = self.lexicon.meaning(text)
+        asked = (seen.texts for seen in self.shelves if tree is None or tree in seen.expert.roots)
+        known = (float((texts @ found.vector).max(initial=-1.0)) for texts in asked)
+        return replace(found, known=max(known, default=-1.0))
 
     def _example(self, repo: str) -> dict[str, float]:
         """What a model knows, by the texts of its shelf."""
@@ -142,12 +150,14 @@ class Meaning:
         vector: (d_text,).
         weights: what share of it each label of the vocabulary bears; None where none is near enough.
         nearest: its cosine with the nearest wording of a label.
+        known: with the nearest of all labels and concepts of the trees that are asked.
     """
 
     text: str
     vector: Floats
     weights: Floats | None
     nearest: float
+    known: float = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +218,9 @@ class Understanding:
             mine = [self.lexicon.vocabulary.column[text] for text in seen.kind.texts]
             return Ask(np.asarray(meaning.weights[mine] * meant(meaning.nearest), np.float32))
         near = seen.texts @ meaning.vector  # (k,)
-        known = float(near.max(initial=-1.0)) >= SAME
-        return Ask(
-            relevance(near), None if known else self.lexicon.placed(seen.expert, seen.kind, meaning.text)
-        )
+        named = float(near.max(initial=-1.0)) >= SAME
+        vector = None if named else self.lexicon.placed(seen.expert, seen.kind, meaning.text)
+        return Ask(relevance(near, meaning.known), vector)
 
     def _taken(self, seen: Seen, ask: Ask) -> Understood:
         """What the shelf takes it for, by the names of what it knows."""

@@ -22,7 +22,8 @@ from typing import Any
 
 from hubbot.errors import IndexDamaged
 
-FORMAT = 1
+FORMAT = 2
+"""Counted up when what a base holds is computed otherwise: no older one is opened."""
 CURRENT, MANIFEST = "CURRENT", "manifest.json"
 
 Key = tuple[str, str]

@@ -4,18 +4,18 @@
 g(t) = W t + b (ProbeX, arXiv 2410.13569). A text q is a candidate beside the k concepts c that the expert
 knows by name:
 
-    p = softmax(s · cos(e, g(·)), none)       over the k concepts, q, and none of these; s is calibrated
+    p = softmax(s · cos(e, g(·)), none)       over the k concepts, q, and none of these; s: `SOFTER`
     score(model) = p_q + Σ_c r(q, c) · p_c    r: how likely c is what q means, `meaning.relevance`
 
 A text that names something the expert never met is found by its point alone, "something to eat" by the foods
 that the expert knows, and "dog" in both ways. The sum below the fraction, which a model in the middle of
-everything has large, keeps it from being everybody's neighbour.
+everything has large, keeps it from being everybody's neighbour (inverted softmax, arXiv 1702.03859).
 
 *Labels*: a model was trained on any number of things and is a chance for each label:
 
     score(model) = Σ_l w(q, l) · p_l          w: what share of the text is about l, `meaning.shared`
 
-Both are chances, so that shelves may be mixed.
+Both are chances, so that shelves may be mixed; `benchmarks.mixing` measures how well.
 
 Letters: n models, k concepts or labels, d a shelf's dimension (of labels, k), r_T the expert's space.
 """
@@ -31,6 +31,15 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from hubbot.records import Floats, TextHead
+
+
+SOFTER = 0.5
+"""Of an expert's own scale, which was calibrated among models of concepts that it knows, one of which is
+always right. In a tree of all kinds of models that is far too sure."""
+
+NOWHERE = 0.4
+"""A model is as likely to be of none of the concepts as of one at this cosine from it. Models of what an
+expert has no word for lie at .2 to .5 from its nearest concept, models of what it knows at .6 to .8."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +82,8 @@ class Concepts:
     def __init__(self, texts: tuple[str, ...], head: TextHead) -> None:
         self.texts, self.head, self.dimension = texts, head, len(head.b)
         self.points = self.placed(head.vocabulary)  # (k, r_T)
+        self.scale = SOFTER * head.scale
+        self.none = max(SOFTER * head.none, self.scale * NOWHERE)
 
     def placed(self, texts: Floats) -> Floats:
         """Texts, embedded in the expert's prompt, as unit rows of the shelf's space. (m, d_text) -> (m,
@@ -85,9 +96,9 @@ class Concepts:
 
     def known(self, X: Floats) -> tuple[Floats, Floats]:
         """Chance of each concept where no text is asked for, (n, k), and the logarithm of their sum, (n,)."""
-        logits = self.head.scale * (X @ self.points.T)  # (n, k)
-        top = logits.max(1, keepdims=True, initial=self.head.none)
-        total = np.log(np.exp(logits - top).sum(1) + np.exp(self.head.none - top[:, 0])) + top[:, 0]
+        logits = self.scale * (X @ self.points.T)  # (n, k)
+        top = logits.max(1, keepdims=True, initial=self.none)
+        total = np.log(np.exp(logits - top).sum(1) + np.exp(self.none - top[:, 0])) + top[:, 0]
         return np.exp(logits - total[:, None]), np.asarray(total, np.float32)
 
     def first(self, sums: Floats, rest: Floats, ask: Ask) -> Floats:
@@ -99,10 +110,10 @@ class Concepts:
         """How well models fit. (m, r_T) and, from `known`, (m,)"""
         parts = np.zeros((len(X), len(self.texts)), np.float32)
         meant = np.flatnonzero(ask.weights)
-        known = np.exp(self.head.scale * (X @ self.points[meant].T) - rest[:, None])
+        known = np.exp(self.scale * (X @ self.points[meant].T) - rest[:, None])
         own = np.zeros(len(X), np.float32)
         if ask.vector is not None:
-            logit = self.head.scale * (X @ ask.vector)
+            logit = self.scale * (X @ ask.vector)
             total = np.logaddexp(rest, logit)  # (m,)
             own = np.exp(logit - total)
             known *= np.exp(rest - total)[:, None]
@@ -111,7 +122,7 @@ class Concepts:
 
     def like(self, x: Floats, rest: float) -> Ask:
         """As the model at x: what it knows is meant, and its place is asked for as a text's would be."""
-        logits = self.head.scale * (self.points @ x)
+        logits = self.scale * (self.points @ x)
         return Ask(np.asarray(np.exp(logits - rest), np.float32), x, alike=True)
 
 

@@ -8,7 +8,7 @@ shared out, and models are scored by the share that they know:
 Among concepts, of which a model has one, each may be meant: "a fruit" means the pear and the melon alike, and
 a model of either fits it.
 
-    r_c = meant(max s) · exp((s_c - max s) / S)                 S = `SPREAD`
+    r_c = meant(max s) · exp((s_c - max s) / S)                 S = `SPREAD`, max over all trees
 
 Where even the nearest label is far from the text, nothing is certain, and that is the answer.
 
@@ -34,15 +34,15 @@ SPREAD = 0.1
 """A concept whose cosine is 0.1 below the nearest one's is meant as well with 1/e of its chance. Wider than
 for labels: a text that fits many concepts fits each of them, and they do not share it."""
 
-FLOOR = 0.4
+FLOOR = 0.45
 """Cosine with the nearest label below which a text is about something else. With all-MiniLM-L6-v2, "a recipe
-for soup" or "chest x-rays" reach 0.2 among digits, "a clock" 0.33, "an even number" 0.45."""
+for soup" or "chest x-rays" reach 0.16 among digits, "a clock" 0.41, "an even number" 0.58."""
 
-MIDDLE, SLOPE = 0.55, 12.0
-"""A text at this cosine from the nearest label or concept means it with an even chance; 0.1 nearer, with 77%.
-Set by eye on some fifty texts against the names of emoji, with all-MiniLM-L6-v2: "a fruit" lies at 0.69 (a
-pear), "something to eat" at 0.52 (a pot of food) or, among 200 names, at 0.42; but "dog" also at 0.53 (a
-goat), where there is no dog, and "a ghost" at 0.41 (the digit one)."""
+EVEN_LABEL, EVEN_CONCEPT = (0.55, 12.0), (0.65, 18.0)
+"""At which cosine a text means the nearest label, or concept, with an even chance, and how steeply that
+rises. Of concepts `benchmarks.mixing` chose it, on texts whose meaning is known: "eggplant" lies at 0.69 (an
+egg), and so does "wristwatch" (a stopwatch), but "flake of snow" at 0.81 (a snowflake). Of labels it was set
+by eye: they share a text that lies between them, "an even number" at 0.5 from several."""
 
 CLEAR = 0.5
 """A text whose nearest label bears less than this share of it is not clearly about any."""
@@ -50,8 +50,9 @@ CLEAR = 0.5
 LEAST_MEANT = 0.05
 """What is meant with less than this chance is not meant."""
 
-SAME = 0.8
-"""From this cosine on a text says a known concept in other words, and is no candidate beside it."""
+SAME = 0.9
+"""From this cosine on a text is the name of a known concept, and no candidate beside it. One that is only
+near to it may name another thing, that the expert never met: an envelope beside an incoming envelope."""
 
 Understood = tuple[tuple[str, float], ...]
 """What a text was taken for, with how likely that is, the likeliest first."""
@@ -85,9 +86,10 @@ def _spoken(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
 
 
-def meant(nearest: float) -> float:
+def meant(nearest: float, even: tuple[float, float] = EVEN_LABEL) -> float:
     """The chance that a text means something that is so near to it, as a cosine."""
-    return 1 / (1 + math.exp(-SLOPE * (nearest - MIDDLE)))
+    middle, slope = even
+    return 1 / (1 + math.exp(-slope * (nearest - middle)))
 
 
 def shared(vocabulary: Vocabulary, similarities: Floats) -> Floats | None:
@@ -107,17 +109,19 @@ def shared(vocabulary: Vocabulary, similarities: Floats) -> Floats | None:
     return np.asarray(raised / raised.sum(), np.float32)
 
 
-def relevance(near: Floats) -> Floats:
+def relevance(near: Floats, nearest: float = -1.0) -> Floats:
     """How likely each concept is what a text means.
 
     Args:
         near: cosine of the text with each concept's own text, (k,).
+        nearest: the largest such cosine in any tree that is asked. Where another knows a trombone by name,
+            this one's violin is not what "trombone" means.
 
     Returns:
         Chances of their own, which need not sum to 1, (k,).
     """
-    nearest = float(near.max(initial=-1.0))
-    chances = np.asarray(meant(nearest) * np.exp((near - nearest) / SPREAD), np.float32)
+    nearest = float(near.max(initial=nearest))
+    chances = np.asarray(meant(nearest, EVEN_CONCEPT) * np.exp((near - nearest) / SPREAD), np.float32)
     return np.where(chances < LEAST_MEANT, np.float32(0), chances)
 
 
