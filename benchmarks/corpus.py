@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hubbot.encoders.interface import TextEncoder
 from hubbot.index.kinds import Concepts, unit
+from hubbot.index.wordings import WORDINGS
 from hubbot.records import ExpertInfo, Label, TextHead, Wanted
 from hubbot.store.store import Store
 
@@ -30,7 +31,7 @@ KNOWN, UNKNOWN, D_TEXT, D = 1000, 2000, 384, 512
 STRANGE = 0.2
 """The share of models trained on what the expert has no word for."""
 NOISE = 1.0
-SCALE, NONE = 20.0, 9.0
+SCALE, NONE = 40.0, 18.0
 MOST, LEAST, THRESHOLD = 10, 0.001, 0.9
 LICENSES = ("mit", "apache-2.0", "cc-by-4.0", "openrail", "other")
 TASKS = ("text-to-image", "image-classification", "text-generation")
@@ -60,7 +61,9 @@ class Words(TextEncoder):
         return D_TEXT
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        return np.stack([self.texts[text] for text in texts]) if texts else np.empty((0, D_TEXT), np.float32)
+        before = WORDINGS[1].replace("{}", "")  # in whatever wording
+        known = [self.texts[text.removeprefix(before)] for text in texts]
+        return np.stack(known) if known else np.empty((0, D_TEXT), np.float32)
 
 
 class Corpus:
