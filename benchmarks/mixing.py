@@ -520,9 +520,9 @@ known concepts and of unknown ones, read by their experts, recorded, and searche
 and no near thing counts: for "envelope" an incoming envelope is wrong. What has a setting took it from other
 models and other texts.
 
-The half that is asked was opened twice. After the first time `SOFTER` went from 0.4 to 0.5 and `SAME` from 0.98
-to 0.9, so that experts with a smaller scale stay sharp and "a dog" is taken for the dog: not for these numbers,
-which were a little better (nDCG@10 .919, calibration error .070).
+The half that is asked was opened twice. After the first time `SOFTER` went from 0.4 to 0.5 and `SAME` from
+0.98 to 0.9, so that experts with a smaller scale stay sharp and "a dog" is taken for the dog: not for these
+numbers, which were a little better (nDCG@10 .919, calibration error .070).
 
 {verdict(rows)}
 
