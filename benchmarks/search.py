@@ -120,8 +120,9 @@ def exactly(corpus: Corpus, n: int, queries: Sequence[str]) -> list[dict[str, fl
     """For each query the ten best of all models with their scores, of those that are worth showing."""
     scores, best = np.full((len(queries), TOP), -1.0), np.zeros((len(queries), TOP), np.intp)
     for first, E in corpus.pages(n):
+        exact = Exact(corpus, E)
         for i, query in enumerate(queries):
-            fit = formula(corpus, corpus.words.texts[query], E)
+            fit = exact.fit(corpus.words.texts[query])
             together = np.concatenate([scores[i], fit])
             rows = np.concatenate([best[i], first + np.arange(len(fit))])
             order = np.argsort(-together, kind="stable")[:TOP]
@@ -132,17 +133,24 @@ def exactly(corpus: Corpus, n: int, queries: Sequence[str]) -> list[dict[str, fl
     ]
 
 
-def formula(corpus: Corpus, text: Floats, E: Floats) -> Floats:
-    """How well models at E fit a text: p_q + Σ r_c p_c, written out. (m, d) -> (m,)"""
-    near = corpus.texts[:KNOWN] @ text
-    logits = corpus.kind.scale * (E @ corpus.points[:KNOWN].T)  # (m, k)
-    mine = corpus.kind.scale * (E @ corpus.kind.placed(text[None])[0])
-    if near.max() >= SAME:
-        mine = np.full(len(E), -np.inf, np.float32)
-    top = np.maximum(logits.max(1), corpus.kind.none)
-    known, own = np.exp(logits - top[:, None]), np.exp(mine - top)
-    total = known.sum(1) + own + np.exp(corpus.kind.none - top)
-    return np.asarray((own + known @ relevance(near)) / total, np.float32)
+class Exact:
+    """The formula, written out, for models at E: p_q + Σ r_c p_c. (m, d)"""
+
+    def __init__(self, corpus: Corpus, E: Floats) -> None:
+        self._corpus, self._E = corpus, E
+        logits = corpus.kind.scale * (E @ corpus.points[:KNOWN].T)  # (m, k)
+        self._top = np.maximum(logits.max(1), corpus.kind.none)  # (m,)
+        self._known = np.exp(logits - self._top[:, None])
+        self._others = self._known.sum(1) + np.exp(corpus.kind.none - self._top)
+
+    def fit(self, text: Floats) -> Floats:
+        """How well they fit a text, (m,)."""
+        near = self._corpus.texts[:KNOWN] @ text
+        own = np.zeros(len(self._E), np.float32)
+        if near.max() < SAME:
+            mine = self._corpus.kind.scale * (self._E @ self._corpus.kind.placed(text[None])[0])
+            own = np.exp(mine - self._top)
+        return np.asarray((own + self._known @ relevance(near)) / (self._others + own), np.float32)
 
 
 # --- in a process of its own -----------------------------------------------------------------------
