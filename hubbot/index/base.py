@@ -42,7 +42,7 @@ CONFIG, VECTORS, CODES = "config.json", "vectors", "codes.faiss"
 SMALL = 20_000
 """Up to so many models a search compares with all of them."""
 
-PROBES = 16
+PROBES = 8
 """Cells that are looked into where no filter holds; more, the fewer models a filter leaves."""
 MOST_PROBES = 512
 
@@ -129,12 +129,17 @@ class Inverted:
         self._codes = faiss.read_index(str(folder / CODES), faiss.IO_FLAG_MMAP_IFC)
         if (self._codes.ntotal, self._codes.d) != (n, d):
             raise ValueError(f"{CODES} is of other vectors")
+        self._codes.make_direct_map()
 
     def take(self, rows: NDArray[Any]) -> Floats:
         """Read, not mapped: what was looked at does not stay in memory."""
         size, file = self._d * self._dtype.itemsize, self._file
         raw = b"".join([os.pread(file, size, row * size) for row in rows.tolist()])
         return np.frombuffer(raw, self._dtype).reshape(len(rows), self._d).astype(np.float32)
+
+    def roughly(self, rows: NDArray[Any]) -> Floats:
+        faiss.omp_set_num_threads(1)
+        return np.asarray(self._codes.reconstruct_batch(rows.astype(np.int64)))
 
     def nearest(self, vector: Floats, most: int, mask: Mask | None) -> NDArray[Any]:
         left = self._n if mask is None else int(np.count_nonzero(mask))

@@ -53,6 +53,9 @@ class Matrix:
     def take(self, rows: NDArray[Any]) -> Floats:
         return np.asarray(self._rows[rows])
 
+    def roughly(self, rows: NDArray[Any]) -> Floats:
+        return self.take(rows)
+
     def nearest(self, vector: Floats, most: int, mask: Mask | None) -> NDArray[Any]:
         rows = allowed(mask, len(self._rows))
         # Most of a matrix is compared as it lies; of a few rows of it, those alone.

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -57,13 +58,25 @@ class Ask:
     vector: Floats | None = None
     alike: bool = False
 
+    @property
+    def torn(self) -> bool:
+        """Whether known concepts are meant, and the text lies beside them: who fits best is then close."""
+        return self.vector is not None and bool(self.weights.any())
+
 
 class Scores(NamedTuple):
-    """Of m models: chances that they fit, (m,); of that, by their point alone, (m,); by each concept, (m,
-    k)."""
+    """How well m models fit.
+
+    Args:
+        fit: the chances, (m,).
+        own: of that, by their point alone, (m,).
+        meant: the concepts that have a part in it, (r,).
+        parts: what each of these makes of it, (m, r).
+    """
 
     fit: Floats
     own: Floats
+    meant: NDArray[np.intp]
     parts: Floats
 
 
@@ -108,7 +121,6 @@ class Concepts:
 
     def scores(self, X: Floats, rest: Floats, ask: Ask) -> Scores:
         """How well models fit. (m, r_T) and, from `known`, (m,)"""
-        parts = np.zeros((len(X), len(self.texts)), np.float32)
         meant = np.flatnonzero(ask.weights)
         known = np.exp(self.scale * (X @ self.points[meant].T) - rest[:, None])
         own = np.zeros(len(X), np.float32)
@@ -117,8 +129,8 @@ class Concepts:
             total = np.logaddexp(rest, logit)  # (m,)
             own = np.exp(logit - total)
             known *= np.exp(rest - total)[:, None]
-        parts[:, meant] = known * ask.weights[meant]
-        return Scores(np.clip(own + parts.sum(1), 0.0, 1.0), own, parts)
+        parts = known * ask.weights[meant]
+        return Scores(np.clip(own + parts.sum(1), 0.0, 1.0), own, meant, parts)
 
     def like(self, x: Floats, rest: float) -> Ask:
         """As the model at x: what it knows is meant, and its place is asked for as a text's would be."""
@@ -149,7 +161,8 @@ class Labels:
         parts = X * ask.weights
         sums = parts.sum(1)
         fit = _in_common(sums, rest, ask) if ask.alike else sums
-        return Scores(np.clip(fit, 0.0, 1.0), np.zeros(len(X), np.float32), parts)
+        none = np.zeros(len(X), np.float32)
+        return Scores(np.clip(fit, 0.0, 1.0), none, np.arange(parts.shape[1]), parts)
 
     def like(self, x: Floats, rest: float) -> Ask:
         """As the model at x: with the same labels, and no others."""

@@ -32,11 +32,15 @@ LEAST_SHARE = 0.1
 """A concept that makes less than this share of a score is no reason for it."""
 
 CANDIDATES = 64
-"""So many, at least, from either side; a few for each place in the answer."""
+"""So many, at least, of those that know a concept."""
 
-KNOWS, LIES_THERE = 4, 8
-"""A limit of 10 wants 40 and 80 candidates: among those near in space there are many that know something
-else."""
+SURE = 4
+"""Of all candidates, which are scored by their codes, so many for each place are scored as they are."""
+
+KNOWS, LIES_THERE, MOST = 4, 80, 2_000
+"""A limit of 10 wants 40 and 800 candidates, and none more than so many: those that lie nearest to a text
+which says a popular concept in other words are not those that fit best, since what else they are near to
+counts as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +162,28 @@ def _among(
 ) -> Iterator[Fit]:
     wide = limit * (4 if without or len(asks) > 1 else 1)
     rows = np.unique(np.concatenate([_candidates(models, kind, ask, mask, wide) for ask in asks]))
+    few = max(CANDIDATES, SURE * limit)
+    if len(rows) > few and not any(ask.torn for ask in asks):
+        rows = rows[
+            largest(_scored(models.vectors.roughly(rows), models.rest[rows], kind, asks, without), few)
+        ]
     X, rest = models.vectors.take(rows), models.rest[rows]
     found = [kind.scores(X, rest, ask) for ask in asks]
-    score = np.prod([one.fit for one in found], 0)
-    for ask in without:
-        score = score * (1 - kind.scores(X, rest, ask).fit)
+    score = _scored(X, rest, kind, asks, without)
     # All that tie with the last place stay in, so that names decide among them.
     last = np.sort(score)[-limit] if len(score) > limit else 0.0
     for i in np.flatnonzero((score >= least) & (score >= last)):
         yield _fit(models.name(int(rows[i])), float(score[i]), found, int(i))
+
+
+def _scored(X: Floats, rest: Floats, kind: Kind, asks: Sequence[Ask], without: Sequence[Ask]) -> Floats:
+    """How well models at X are all of what is asked, and none of what is not wanted, (m,)."""
+    score = np.ones(len(X), np.float32)
+    for ask in asks:
+        score *= kind.scores(X, rest, ask).fit
+    for ask in without:
+        score *= 1 - kind.scores(X, rest, ask).fit
+    return score
 
 
 def _candidates(models: Models, kind: Kind, ask: Ask, mask: Mask | None, limit: int) -> NDArray[Any]:
@@ -175,13 +192,15 @@ def _candidates(models: Models, kind: Kind, ask: Ask, mask: Mask | None, limit: 
     rows = rows[largest(kind.first(sums, models.rest[rows], ask), most)]
     if ask.vector is None:
         return rows
-    near = models.vectors.nearest(ask.vector, max(CANDIDATES, LIES_THERE * limit), mask)
+    near = models.vectors.nearest(ask.vector, min(LIES_THERE * limit, MOST + limit), mask)
     return np.concatenate([rows, near])
 
 
 def _fit(repo: str, score: float, found: Sequence[Scores], i: int) -> Fit:
-    parts = np.max([one.parts[i] for one in found], 0) if len(found) > 1 else found[0].parts[i]
-    own = max(float(one.own[i]) for one in found)
-    large = np.flatnonzero(parts >= LEAST_SHARE * max(float(one.fit[i]) for one in found))
-    large = large[np.argsort(-parts[large], kind="stable")]
-    return Fit(repo, score, own, tuple((int(j), float(parts[j])) for j in large))
+    parts: dict[int, float] = {}
+    for one in found:
+        for concept, part in zip(one.meant.tolist(), one.parts[i].tolist(), strict=True):
+            parts[concept] = max(part, parts.get(concept, 0.0))
+    least = LEAST_SHARE * max(float(one.fit[i]) for one in found)
+    reasons = sorted(((j, part) for j, part in parts.items() if part >= least), key=lambda pair: -pair[1])
+    return Fit(repo, score, max(float(one.own[i]) for one in found), tuple(reasons))
