@@ -222,7 +222,7 @@ def test_the_space_shows_its_picture_and_why(polled, library):
     address = f"{polled[0].endpoint}/{DIFFUSERS}/resolve/"
     assert f'src="{address}' in page
     assert f'alt="A picture from {DIFFUSERS}"' in page
-    assert "svg" not in page
+    assert ".svg" not in page  # what is drawn there is ours
     shown = library.picture(library.model(DIFFUSERS).upload)
     assert httpx.get(shown, follow_redirects=True).content == picture()
     assert library.picture(library.model(PEFT).upload) is None
