@@ -1,7 +1,7 @@
 """Takes the pictures of this folder anew: the Space over the demo's database, in Debian's Chromium.
 
-    hubbot demo --dir demo &      # until it says that the Space is there
-    python docs/images/take.py http://127.0.0.1:7860
+hubbot demo --dir demo &      # until it says that the Space is there
+python docs/images/take.py http://127.0.0.1:7860
 """
 
 from __future__ import annotations
