@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from stage import all_children, files_of, running, serving, settings_for, upload, wait_for
 
 from hubbot.app import open_store
@@ -254,3 +255,39 @@ def test_where_no_bot_answers_there_is_nothing_to_press(chromium: Browser, place
         for name in ("Approve", "Edit …", "Reject …", "Open pull request"):
             expect(page.get_by_role("button", name=name)).to_be_hidden()
         page.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "theme"), [(1280, "light"), (390, "dark")], ids=["desk-light", "phone-dark"]
+)
+def test_axe_finds_nothing_serious(chromium: Browser, place: Place, width: int, theme: str) -> None:
+    size: ViewportSize = {"width": width, "height": 900}
+    context = chromium.new_context(
+        viewport=size, base_url=place.url, color_scheme="dark" if theme == "dark" else "light"
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto("/review")
+    expect(page.get_by_label("Password")).to_be_visible(timeout=PATIENCE_MS)
+    assert serious(page) == []
+    come_in(page)
+    expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+    assert serious(page) == []
+    page.get_by_role("button", name="Edit …").click()
+    expect(page.get_by_label("Title")).to_be_visible(timeout=PATIENCE_MS)
+    assert serious(page) == []
+    page.get_by_role("button", name="Reject …").click()
+    expect(page.get_by_label("Why not?")).to_be_visible(timeout=PATIENCE_MS)
+    assert serious(page) == []
+    context.close()
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds, but for the frame that Gradio puts around every app."""
+    frame = ("region", "landmark-one-main", "page-has-heading-one")
+    page.wait_for_timeout(500)
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical") and one["id"] not in frame
+    ]

@@ -205,7 +205,8 @@ def test_what_everybody_is_told_holds_no_draft(house, space, token):
     assert PASSWORD not in told
     assert token not in told
     listed = caller.get("/gradio_api/info?all_endpoints=true").json()["named_endpoints"]
-    assert list(listed) == ["/search"]
+    assert "/search" in listed
+    assert not {name.strip("/") for name in listed} & {*caller.entry}
 
 
 def test_who_has_left_is_a_stranger(house, space, tokens):
