@@ -129,7 +129,6 @@ class Inverted:
         self._codes = faiss.read_index(str(folder / CODES), faiss.IO_FLAG_MMAP_IFC)
         if (self._codes.ntotal, self._codes.d) != (n, d):
             raise ValueError(f"{CODES} is of other vectors")
-        self._codes.make_direct_map()
 
     def take(self, rows: NDArray[Any]) -> Floats:
         """Read, not mapped: what was looked at does not stay in memory."""
@@ -137,20 +136,19 @@ class Inverted:
         raw = b"".join([os.pread(file, size, row * size) for row in rows.tolist()])
         return np.frombuffer(raw, self._dtype).reshape(len(rows), self._d).astype(np.float32)
 
-    def roughly(self, rows: NDArray[Any]) -> Floats:
-        faiss.omp_set_num_threads(1)
-        return np.asarray(self._codes.reconstruct_batch(rows.astype(np.int64)))
-
-    def nearest(self, vector: Floats, most: int, mask: Mask | None) -> NDArray[Any]:
+    def nearest(self, vector: Floats, most: int, mask: Mask | None) -> tuple[NDArray[Any], Floats]:
         left = self._n if mask is None else int(np.count_nonzero(mask))
         if left <= FEW:
             rows = allowed(mask, self._n)
-            return rows[largest(self.take(rows) @ vector, most)]
+            near = self.take(rows) @ vector
+            best = largest(near, most)
+            return rows[best], near[best]
         faiss.omp_set_num_threads(1)  # of this thread; several searches share the cores better than one does
         chosen = None if mask is None else np.packbits(mask, bitorder="little")
         given = faiss.SearchParametersIVF(
             nprobe=min(PROBES * self._n // left, MOST_PROBES),
             sel=None if chosen is None else faiss.IDSelectorBitmap(chosen),
         )
-        _, rows = self._codes.search(np.asarray(vector, np.float32)[None], most, params=given)
-        return np.asarray(rows[0][rows[0] >= 0])
+        near, rows = self._codes.search(np.asarray(vector, np.float32)[None], most, params=given)
+        there = rows[0] >= 0
+        return np.asarray(rows[0][there]), np.asarray(near[0][there])

@@ -53,14 +53,12 @@ class Matrix:
     def take(self, rows: NDArray[Any]) -> Floats:
         return np.asarray(self._rows[rows])
 
-    def roughly(self, rows: NDArray[Any]) -> Floats:
-        return self.take(rows)
-
-    def nearest(self, vector: Floats, most: int, mask: Mask | None) -> NDArray[Any]:
+    def nearest(self, vector: Floats, most: int, mask: Mask | None) -> tuple[NDArray[Any], Floats]:
         rows = allowed(mask, len(self._rows))
         # Most of a matrix is compared as it lies; of a few rows of it, those alone.
         near = (self._rows @ vector)[rows] if 2 * len(rows) > len(self._rows) else self._rows[rows] @ vector
-        return rows[largest(near, most)]
+        best = largest(near, most)
+        return rows[best], near[best]
 
 
 class Flat:

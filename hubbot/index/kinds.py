@@ -119,6 +119,10 @@ class Concepts:
         del rest, ask
         return sums
 
+    def surest(self, near: Floats, rest: Floats) -> Floats:
+        """By what candidates are chosen that lie near a text: how much likelier it is than what is known."""
+        return np.asarray(self.scale * near - rest, np.float32)
+
     def scores(self, X: Floats, rest: Floats, ask: Ask) -> Scores:
         """How well models fit. (m, r_T) and, from `known`, (m,)"""
         meant = np.flatnonzero(ask.weights)
@@ -156,6 +160,11 @@ class Labels:
 
     def first(self, sums: Floats, rest: Floats, ask: Ask) -> Floats:
         return _in_common(sums, rest, ask) if ask.alike else sums
+
+    def surest(self, near: Floats, rest: Floats) -> Floats:
+        """A text has no place among labels."""
+        del rest
+        return near
 
     def scores(self, X: Floats, rest: Floats, ask: Ask) -> Scores:
         parts = X * ask.weights

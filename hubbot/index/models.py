@@ -26,11 +26,9 @@ class Vectors(Protocol):
     def take(self, rows: NDArray[Any]) -> Floats:
         """The vectors of m rows, (m, d)."""
 
-    def roughly(self, rows: NDArray[Any]) -> Floats:
-        """The same from codes, which is quicker where there are any, (m, d)."""
-
-    def nearest(self, vector: Floats, most: int, mask: Mask | None) -> NDArray[Any]:
-        """The rows that lie nearest to a unit vector, at most so many of those that the mask allows."""
+    def nearest(self, vector: Floats, most: int, mask: Mask | None) -> tuple[NDArray[Any], Floats]:
+        """The rows that lie nearest to a unit vector, at most so many of those that the mask allows, and
+        how near, as cosines of codes where there are any."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

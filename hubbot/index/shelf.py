@@ -34,9 +34,6 @@ LEAST_SHARE = 0.1
 CANDIDATES = 64
 """So many, at least, of those that know a concept."""
 
-SURE = 4
-"""Of all candidates, which are scored by their codes, so many for each place are scored as they are."""
-
 KNOWS, LIES_THERE, MOST = 4, 80, 2_000
 """A limit of 10 wants 40 and 800 candidates, and none more than so many: those that lie nearest to a text
 which says a popular concept in other words are not those that fit best, since what else they are near to
@@ -162,11 +159,6 @@ def _among(
 ) -> Iterator[Fit]:
     wide = limit * (4 if without or len(asks) > 1 else 1)
     rows = np.unique(np.concatenate([_candidates(models, kind, ask, mask, wide) for ask in asks]))
-    few = max(CANDIDATES, SURE * limit)
-    if len(rows) > few and not any(ask.torn for ask in asks):
-        rows = rows[
-            largest(_scored(models.vectors.roughly(rows), models.rest[rows], kind, asks, without), few)
-        ]
     X, rest = models.vectors.take(rows), models.rest[rows]
     found = [kind.scores(X, rest, ask) for ask in asks]
     score = _scored(X, rest, kind, asks, without)
@@ -192,7 +184,9 @@ def _candidates(models: Models, kind: Kind, ask: Ask, mask: Mask | None, limit: 
     rows = rows[largest(kind.first(sums, models.rest[rows], ask), most)]
     if ask.vector is None:
         return rows
-    near = models.vectors.nearest(ask.vector, min(LIES_THERE * limit, MOST + limit), mask)
+    near, cosine = models.vectors.nearest(ask.vector, min(LIES_THERE * limit, MOST + limit), mask)
+    if not ask.torn:
+        near = near[largest(kind.surest(cosine, models.rest[near]), most)]
     return np.concatenate([rows, near])
 
 
