@@ -34,10 +34,10 @@ LEAST_SHARE = 0.1
 CANDIDATES = 64
 """So many, at least, of those that know a concept."""
 
-KNOWS, LIES_THERE, MOST = 4, 80, 2_000
-"""A limit of 10 wants 40 and 800 candidates, and none more than so many: those that lie nearest to a text
-which says a popular concept in other words are not those that fit best, since what else they are near to
-counts as well."""
+KNOWS, LIES_THERE, TORN, MOST = 4, 16, 80, 2_000
+"""A limit of 10 wants 40 models that know what is meant, and 160 that lie near the text, but 800, and never more
+than so many, where a text says a known concept in other words: those that lie nearest to it are not those that
+fit best, since what else they are near to counts as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,8 @@ def _candidates(models: Models, kind: Kind, ask: Ask, mask: Mask | None, limit: 
     rows = rows[largest(kind.first(sums, models.rest[rows], ask), most)]
     if ask.vector is None:
         return rows
-    near, cosine = models.vectors.nearest(ask.vector, min(LIES_THERE * limit, MOST + limit), mask)
+    many = min((TORN if ask.torn else LIES_THERE) * limit, MOST + limit)
+    near, cosine = models.vectors.nearest(ask.vector, many, mask)
     if not ask.torn:
         near = near[largest(kind.surest(cosine, models.rest[near]), most)]
     return np.concatenate([rows, near])

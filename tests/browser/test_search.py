@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -114,7 +115,8 @@ def test_a_language_model_finds_the_tool_and_uses_it(mcp_space: str) -> None:
             answer = await session.call_tool(searches.name, {"text": "seven", "limit": 3})
             return [tool.name for tool in tools], searches.description or "", str(answer.content)
 
-    names, described, answer = asyncio.run(ask())
+    with ThreadPoolExecutor(1) as elsewhere:  # this thread has a loop already where a browser is at work
+        names, described, answer = elsewhere.submit(lambda: asyncio.run(ask())).result()
     assert len(names) == 3
     assert "Find models by what their weights were trained on" in described
     assert "atelier-nord/number-plates-v2" in answer

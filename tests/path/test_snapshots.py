@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -62,13 +61,26 @@ def store(settings: Settings) -> Iterator[Store]:
 def pushed(store: Store, settings: Settings, tmp_path: Path) -> Callable[[], Manifest]:
     """Builds a snapshot of the store as it is, and pushes it."""
 
-    def push() -> Manifest:
-        place, told = build(store, Shelf(tmp_path / "made"))
+    def push(add: Callable[[Path], None] = lambda _: None) -> Manifest:
+        place, told = build(store, Shelf(tmp_path / "made"), add=add)
         with open_hub(settings) as door:
             exchange.push(door, place, REPO)
         return told
 
     return push
+
+
+LARGE = "pictures/large.png"
+
+
+def large(raw: bytes) -> Callable[[Path], None]:
+    """Puts a large file into a snapshot in the making."""
+
+    def add(incoming: Path) -> None:
+        (incoming / LARGE).parent.mkdir()
+        (incoming / LARGE).write_bytes(raw)
+
+    return add
 
 
 def pull(settings: Settings, folder: Path) -> tuple[Path, bool]:
@@ -107,41 +119,34 @@ def test_nothing_new_costs_a_look_at_the_manifest(pushed, settings, hub, tmp_pat
 
 
 def test_files_that_are_here_already_are_not_fetched_again(pushed, store, settings, hub, tmp_path):
-    base = store.path.with_name(f"{store.path.name}.index")
-    (base / "deep").mkdir(parents=True)
-    (base / "deep/ivf.bin").write_bytes(os.urandom(300_000))
-    first = pushed()
-    assert "hubbot.db.index/deep/ivf.bin" in first.files
+    raw = os.urandom(300_000)
+    first = pushed(large(raw))
+    assert LARGE in first.files
     pull(settings, tmp_path / "pulled")
     recorded(store, "bo/two", "two")
-    second = pushed()
+    second = pushed(large(raw))
     assert second.id != first.id
     hub.log.clear()
     place, new = pull(settings, tmp_path / "pulled")
     assert new
-    assert (place / "hubbot.db.index/deep/ivf.bin").read_bytes() == (base / "deep/ivf.bin").read_bytes()
-    assert not [seen for seen in hub.log if "ivf.bin" in seen.path]
-    shutil.rmtree(base)
+    assert (place / LARGE).read_bytes() == raw
+    assert not [seen for seen in hub.log if "large.png" in seen.path]
     pushed()
-    assert not [path for path in hub.datasets.files(REPO) if ".index/" in path], (
-        "what is no more goes there too"
-    )
+    assert LARGE not in hub.datasets.files(REPO), "what is no more goes there too"
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(pushed, store, settings, hub, tmp_path):
-    base = store.path.with_name(f"{store.path.name}.index")
-    base.mkdir()
-    (base / "big.bin").write_bytes(os.urandom(3_000_000))
-    told = pushed()
-    entry = told.files["hubbot.db.index/big.bin"]
+    raw = os.urandom(3_000_000)
+    told = pushed(large(raw))
+    entry = told.files[LARGE]
     part = tmp_path / "pulled/.incoming/.parts" / entry.sha256
     Shelf(tmp_path / "pulled").folder.mkdir()
     (tmp_path / "pulled/.lock").touch()
     part.parent.mkdir(parents=True)
-    part.write_bytes((base / "big.bin").read_bytes()[:2_900_000])
+    part.write_bytes(raw[:2_900_000])
     hub.log.clear()
     place, _ = pull(settings, tmp_path / "pulled")
-    assert (place / "hubbot.db.index/big.bin").read_bytes() == (base / "big.bin").read_bytes()
+    assert (place / LARGE).read_bytes() == raw
     big = [seen.bytes_sent for seen in hub.log if entry.sha256 in seen.path]
     assert big == [100_000]
     assert not (tmp_path / "pulled/.incoming").exists()

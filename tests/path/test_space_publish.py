@@ -74,8 +74,8 @@ def everything_but_hubbot(folder: Path) -> Path:
 
 
 def search(address: str, text: str) -> str:
-    """The results as the page would get them."""
-    asked = httpx.post(f"{address}/gradio_api/call/search", json={"data": [text, "all trees"]}, timeout=60)
+    """What the Space gives to programs."""
+    asked = httpx.post(f"{address}/gradio_api/call/search", json={"data": [text, 10]}, timeout=60)
     event = asked.raise_for_status().json()["event_id"]
     told = httpx.get(f"{address}/gradio_api/call/search/{event}", timeout=60).text
     assert "event: complete" in told, told
