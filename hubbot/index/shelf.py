@@ -35,9 +35,9 @@ CANDIDATES = 64
 """So many, at least, of those that know a concept."""
 
 KNOWS, LIES_THERE, TORN, MOST = 4, 16, 80, 2_000
-"""A limit of 10 wants 40 models that know what is meant, and 160 that lie near the text, but 800, and never more
-than so many, where a text says a known concept in other words: those that lie nearest to it are not those that
-fit best, since what else they are near to counts as well."""
+"""A limit of 10 wants 40 models that know what is meant, and 160 that lie near the text, but 800 (and never
+more than so many) where a text says a known concept in other words: those that lie nearest to it are not
+those that fit best, since what else they are near to counts as well."""
 
 
 @dataclass(frozen=True, slots=True)
