@@ -91,8 +91,7 @@ class ModelPage:
 
     def label(self, name: str) -> Label:
         """The label of that name as its expert words it."""
-        known = {label.name: label for label in self.expert.labels} if self.expert else {}
-        return known.get(name, Label(name, name, name))
+        return _label(self.expert, name)
 
 
 class Library:
@@ -119,7 +118,6 @@ class Library:
         self._store, self._searcher, self._surveyor = store, Searcher(store, load_encoder), Surveyor(store)
         self._experts: tuple[object, Mapping[tuple[str, str], ExpertInfo]] = None, {}
         self.endpoint, self._pictures = endpoint.rstrip("/"), pictures
-        self._labels: dict[tuple[str, str], dict[str, Label]] = {}
 
     def close(self) -> None:
         self._store.close()
@@ -134,11 +132,7 @@ class Library:
 
     def label(self, glance: Glance, name: str) -> Label:
         """A label as the expert words it that read this model."""
-        key = glance.expert, glance.version
-        if key not in self._labels:
-            infos = self._store.experts()
-            self._labels = {(i.name, i.version): {label.name: label for label in i.labels} for i in infos}
-        return self._labels.get(key, {}).get(name, Label(name, name, name))
+        return _label(self._by_version().get((glance.expert, glance.version)), name)
 
     def facets(self) -> tuple[Facet, ...]:
         """Concepts, and in how many models each was recognised, the most frequent first."""
@@ -253,12 +247,17 @@ class Library:
 
     def _by_version(self) -> Mapping[tuple[str, str], ExpertInfo]:
         """Parsed once for each state of the database: an expert may have thousands of labels."""
-        stamp = self._store.stamp()
+        stamp = self._store.state()
         seen, known = self._experts
         if stamp != seen:
             known = {(info.name, info.version): info for info in self._store.experts()}
             self._experts = stamp, known  # one assignment: threads see the old pair or the new one
         return known
+
+
+def _label(expert: ExpertInfo | None, name: str) -> Label:
+    known = expert.labels if expert else ()
+    return next((label for label in known if label.name == name), Label(name, name, name))
 
 
 def picture_file(upload: Upload | Glance) -> str | None:

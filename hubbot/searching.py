@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -18,13 +17,14 @@ from hubbot.encoders.loading import OFFLINE_DEFAULT
 from hubbot.errors import EncoderError, UsageError
 from hubbot.index.chances import Mask
 from hubbot.index.found import Found, mixed
-from hubbot.index.generations import index_folder
+from hubbot.index.generations import CURRENT, index_folder
 from hubbot.index.models import Models, newest
 from hubbot.index.question import Filters, Question, parsed
 from hubbot.index.shelf import LEAST_SHARE, Fit, find
 from hubbot.index.wordings import averaged
 from hubbot.records import Glance, Hit, Prediction, recognised
 from hubbot.shelves import Shelves, Standing
+from hubbot.store.store import touched
 from hubbot.understanding import Heard, Lexicon, Seen, View
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Searcher:
         self._shelves: Shelves | None = None
         self._lexicon: Lexicon | None = None
         self._view: View | None = None
-        self._counted: tuple[View, Filters, tuple[Facet, ...]] | None = None
+        self._counted: tuple[View, tuple[Facet, ...]] | None = None
 
     def search(self, typed: str, tree: str | None = None, limit: int = 10) -> SearchAnswer:
         """Models that are what was asked for, in the language of `hubbot.index.question`.
@@ -118,21 +118,20 @@ class Searcher:
         except UsageError:
             return ()
 
-    def facets(self, filters: Filters | None = None) -> tuple[Facet, ...]:
+    def facets(self) -> tuple[Facet, ...]:
         """Concepts, and in how many models each was recognised, the most frequent first."""
-        view, asked = self._fresh(), filters or Filters()
-        known = self._counted
-        if known is None or known[:2] != (view, asked):
-            known = self._counted = view, asked, _counted(view.shelves, asked)
-        return known[2]
+        view, known = self._fresh(), self._counted
+        if known is None or known[0] is not view:
+            known = self._counted = view, _counted((seen, seen.masked(Filters())) for seen in view.shelves)
+        return known[1]
 
     # --- how it is answered ---
 
     def _answered(self, view: View, question: Question, limit: int) -> SearchAnswer:
         asked, filters = view.understand(question), question.filters
         answers, silent = [], []
-        for seen in view.shelves:
-            parts = seen.masked(filters)
+        places = [(seen, seen.masked(filters)) for seen in view.shelves]
+        for seen, parts in places:
             try:
                 heard = asked.heard(seen) if parts else Heard()
             except EncoderError as error:  # the other trees answer all the same
@@ -154,7 +153,7 @@ class Searcher:
         note = _note(found, view.lexicon.known) if question.text else ""
         if not found.hits and not note:
             note = "No model that was read resembles it."
-        facets = _counted(view.shelves, filters, {text for text, _ in found.understood})
+        facets = _counted(places, {text for text, _ in found.understood})
         return SearchAnswer(found.hits, " ".join([*filter(None, [note]), *silent]), found.understood, facets)
 
     def _mixed(self, answers: Sequence[_Answer], question: Question, limit: int) -> Found:
@@ -184,7 +183,8 @@ class Searcher:
     def _fresh(self) -> View:
         """What is searched, of the database as it is now."""
         with self._lock:
-            state, index = self._touched()
+            state = self._store.state()
+            index = touched(index_folder(self._store.path) / CURRENT)
             if self._shelves is None or index != self._index:
                 self._shelves, self._index, self._view = Shelves(self._store), index, None
             elif state != self._state and self._shelves.follow():
@@ -198,22 +198,6 @@ class Searcher:
         if self._lexicon is None or self._lexicon.keys != [one.key for one in standing]:
             self._lexicon = Lexicon(standing, self._encoded, self._encoder)
         return View(standing, self._lexicon)
-
-    def _touched(self) -> tuple[object, object]:
-        """Differs when the database has been written to (SQLite touches the file or its log), or its
-        index."""
-        path = self._store.path
-        files = (path, path.with_name(path.name + "-wal"), index_folder(path) / "CURRENT")
-        *state, index = [_stamp(file) for file in files]
-        return state, index
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        about = file.stat()
-    except FileNotFoundError:
-        return None
-    return about.st_mtime_ns, about.st_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +230,16 @@ def _shown(glance: Glance) -> Hit:
     return Hit(glance.repo, glance.tree, max((p.probability for p in sure), default=0.0), sure, glance)
 
 
-def _counted(shelves: Iterable[Seen], filters: Filters, texts: set[str] | None = None) -> tuple[Facet, ...]:
+Places = Iterable[tuple[Seen, Sequence[tuple[Models, Mask | None]]]]
+"""Shelves, each with its parts and the rows of them that count."""
+
+
+def _counted(places: Places, texts: set[str] | None = None) -> tuple[Facet, ...]:
     """In how many models each concept was recognised; only those of these texts, if they are given."""
     found: Counter[tuple[str, str]] = Counter()
-    for seen in shelves:
+    for seen, parts in places:
         wanted = [j for j, text in enumerate(seen.kind.texts) if texts is None or text in texts]
-        for models, mask in seen.masked(filters) if wanted else []:
+        for models, mask in parts if wanted else ():
             counts = _sure(models, wanted, mask)
             for j in wanted:
                 found[seen.kind.texts[j], seen.expert.labels[j].tag] += counts[j]

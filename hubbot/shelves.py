@@ -1,7 +1,7 @@
 """The index of a database, kept up with it: bases from the disk, and what has come since from the database.
 
-It never writes to the database. `build` makes the bases anew, which takes minutes for a million models;
-without any, all models are read into memory, which gives the same answers.
+Nothing is written: `hubbot.indexing` makes the bases. Without any, all models are read into memory, which
+gives the same answers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hubbot.store.store import Store
 
 log = logging.getLogger(__name__)
+
+PAGE = 500
 
 MANY = 20_000
 """Without a base, and with more models than these, somebody should make one."""
@@ -63,9 +65,8 @@ class Shelves:
         self._store, self._folder = store, index_folder(store.path)
         self._versions, self._kinds = store.expert_versions(), kinds_of(store)
         self._standing: dict[Key, Standing] = {}
-        self._generation = self._opened()
-        if self._generation:
-            self._at = self._generation.at
+        if generation := self._opened():
+            self._at = generation.at
             self.follow()
         else:
             self._read_all()
@@ -133,9 +134,6 @@ class Shelves:
     def all(self) -> tuple[Standing, ...]:
         """Those in which there is anything."""
         return tuple(standing for standing in self._standing.values() if len(standing.shelf))
-
-
-PAGE = 500
 
 
 def sorted_out(

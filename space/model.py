@@ -23,11 +23,10 @@ from space.markup import (
     tree_page_of,
 )
 from space.relatives import nearest, place, shown_of
-from space.results import HOW, reason
+from space.results import HOW, LIKELY, SURE, reason
 from space.trust import believed
 
 HUB = "https://huggingface.co"
-SURE, LIKELY = 0.9, 0.5
 
 SOURCES = {
     "card": "card",

@@ -161,21 +161,13 @@ def _among(
     rows = np.unique(np.concatenate([_candidates(models, kind, ask, mask, wide) for ask in asks]))
     X, rest = models.vectors.take(rows), models.rest[rows]
     found = [kind.scores(X, rest, ask) for ask in asks]
-    score = _scored(X, rest, kind, asks, without)
+    score = np.prod([one.fit for one in found], 0)
+    for ask in without:
+        score = score * (1 - kind.scores(X, rest, ask).fit)
     # All that tie with the last place stay in, so that names decide among them.
     last = np.sort(score)[-limit] if len(score) > limit else 0.0
     for i in np.flatnonzero((score >= least) & (score >= last)):
         yield _fit(models.name(int(rows[i])), float(score[i]), found, int(i))
-
-
-def _scored(X: Floats, rest: Floats, kind: Kind, asks: Sequence[Ask], without: Sequence[Ask]) -> Floats:
-    """How well models at X are all of what is asked, and none of what is not wanted, (m,)."""
-    score = np.ones(len(X), np.float32)
-    for ask in asks:
-        score *= kind.scores(X, rest, ask).fit
-    for ask in without:
-        score *= 1 - kind.scores(X, rest, ask).fit
-    return score
 
 
 def _candidates(models: Models, kind: Kind, ask: Ask, mask: Mask | None, limit: int) -> NDArray[Any]:

@@ -142,11 +142,6 @@ class Store:
     ) -> None:
         self.close()
 
-    def stamp(self) -> object:
-        """Differs when the database has been written to: SQLite touches the file or its log."""
-        files = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return [(s.st_mtime_ns, s.st_size) for file in files if file.exists() for s in [file.stat()]]
-
     # --- who writes ---
 
     @property
@@ -325,8 +320,7 @@ class Store:
 
     def state(self) -> object:
         """Differs when the database has been written to: SQLite touches the file or its log."""
-        files = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return [(s.st_mtime_ns, s.st_size) for file in files if file.exists() for s in [file.stat()]]
+        return [touched(file) for file in (self.path, self.path.with_name(self.path.name + "-wal"))]
 
     def standings(self, root: str) -> list[Standing]:
         """All members of a tree in brief, the newest first."""
@@ -495,6 +489,15 @@ class Store:
             raise StoreError("this database was opened to be read only", file=str(self.path))
         with _speaking(self.path), Session(self._writer) as session, session.begin():
             return change(session, *args, **kwargs)
+
+
+def touched(file: Path) -> tuple[int, int] | None:
+    """Differs when a file was written to; None of one that is not there."""
+    try:
+        about = file.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_size
 
 
 @contextmanager
