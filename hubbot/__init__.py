@@ -25,7 +25,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     courtesy
     bot
     engine | descent
-    hub | store | index | card | policy | trees | experts | encoders | zoo | localhub | atlas
+    hub | store | index | card | policy | trees | experts | sane | encoders | zoo | localhub | atlas
     weights | keeping
     settings
     records

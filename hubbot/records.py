@@ -313,6 +313,22 @@ class Reading:
         return recognised(self.predictions)
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number of a model's training that its weights betray, with an interval.
+
+    Args:
+        name: e.g. `accuracy`, on the held-out data of the zoo's task, in [0, 1].
+        low, high: between them lies the truth for a share `coverage` of models like this one.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    coverage: float
+
+
 # --- experts ----------------------------------------------------------------------------------
 
 

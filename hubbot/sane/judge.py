@@ -1,0 +1,114 @@
+"""One model of a known architecture: what its weights say of its training, or why nothing is said.
+
+    tensors ──► aligned ──► tokens ──► embeddings ──► features ──► ridge ──► estimates with intervals
+
+Letters: n models, N tokens, t numbers of a token, z of an embedding, f features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from hubbot.errors import ShapeMismatch, TensorNotFound
+from hubbot.records import Abstention, Estimate
+from hubbot.sane import properties
+from hubbot.sane.align import aligned, permuted
+from hubbot.sane.artifact import Artifact, Config, Property
+from hubbot.sane.embed import decoded, embed
+from hubbot.sane.tokens import Layout, tokenised
+
+Values = Mapping[str, Tensor]
+
+FEATURES: Mapping[str, Callable[[Values, Tensor, Layout], Tensor]] = {
+    "weights": lambda values, _, layout: torch.cat([values[n].flatten(1) for n in layout.shapes], 1),
+    "statistics": lambda values, _, layout: properties.statistics(values, layout),
+    "mean": lambda _, z, __: properties.mean(z),
+    "layers": lambda _, z, layout: properties.layer_means(z, layout),
+    "sequence": lambda _, z, __: z.flatten(1),
+}
+"""What properties can be read from: tensors (n, *shape) and embeddings (n, N, z) -> (n, f)"""
+
+
+def features(kinds: Sequence[str], values: Values, z: Tensor, layout: Layout) -> list[Tensor]:
+    """The features of models, kind by kind, each (n, f)."""
+    return [FEATURES[kind](values, z, layout) for kind in kinds]
+
+
+def fits(config: Config, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a model is of the architecture, by its float tensors alone."""
+    return {name: tuple(shape) for name, shape in shapes.items()} == dict(config.shapes)
+
+
+def embedding(artifact: Artifact, values: Values, *, repo: str = "", file: str = "") -> tuple[Tensor, Tensor]:
+    """A model's tokens as aligned (N, t), and their embeddings (N, z).
+
+    Args:
+        values: its tensors, (*shape).
+
+    Raises:
+        WeightsError: it is of another architecture, or its numbers are no weights.
+    """
+    layout = artifact.config.layout
+    tokenised(values, layout, repo=repo, file=file)  # what is wrong with it is found before anything else
+    one = {name: values[name].float()[None] for name in artifact.config.shapes}
+    if groups := artifact.config.groups:
+        one = permuted(one, groups, aligned(one, groups, artifact.reference))
+    tokens = layout.tokens(one)
+    return tokens[0], embed(artifact.model, tokens)[0]
+
+
+def oddness(artifact: Artifact, tokens: Tensor, z: Tensor) -> Tensor:
+    """How badly models are rebuilt, as squared error of standardised numbers. (n, N, t), (n, N, z) -> (n,)"""
+    _, spread = artifact.model.scale.tables()
+    off = ((decoded(artifact.model, z) - tokens) / spread).square()
+    mask = artifact.model.layout.mask
+    return off.masked_fill(~mask, 0).sum((1, 2)) / mask.sum()
+
+
+def judge(
+    artifact: Artifact, values: Values, *, repo: str = "", file: str = ""
+) -> tuple[Estimate, ...] | Abstention:
+    """What the weights say of the training.
+
+    Raises:
+        WeightsError: see `embedding`.
+        ValueError: the autoencoder has no properties.
+    """
+    config, ridge = artifact.config, artifact.ridge
+    if ridge is None:
+        raise ValueError(f"{config.name} reads no properties")
+    for name, shape in config.shapes.items():
+        if name not in values:
+            raise TensorNotFound(repo=repo, file=file, tensor=name)
+        if tuple(values[name].shape) != shape:
+            why = f"shape {tuple(values[name].shape)}, expected {shape}"
+            raise ShapeMismatch(why, repo=repo, file=file, tensor=name)
+    tokens, z = embedding(artifact, values, repo=repo, file=file)
+    off = float(oddness(artifact, tokens[None], z[None]))
+    if config.oddest is not None and not off <= config.oddest:
+        why = f"its weights are unlike those that {config.name} learned from"
+        return Abstention(
+            "unlike-training", f"{why}: rebuilt with an error of {off:.3g}, at most {config.oddest:.3g}"
+        )
+    own = {**{n: v.float()[None] for n, v in values.items()}, **config.layout.values(tokens[None])}
+    said = ridge(torch.cat(features(config.features, own, z[None], config.layout), 1))[0]
+    return tuple(
+        Estimate(
+            one.name,
+            _within(one, value),
+            _within(one, value - one.half_width),
+            _within(one, value + one.half_width),
+            config.coverage,
+        )
+        for one, value in zip(config.properties, said.tolist(), strict=True)
+    )
+
+
+def _within(bounds: Property, value: float) -> float:
+    """The nearest number that a model's can be."""
+    if bounds.least is not None:
+        value = max(value, bounds.least)
+    return value if bounds.most is None else min(value, bounds.most)

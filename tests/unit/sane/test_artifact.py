@@ -1,0 +1,152 @@
+"""An autoencoder's folder: saved, loaded, distrusted; and what a model is told by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hubbot.errors import ExpertError, ShapeMismatch, TensorNotFound, WeightsError
+from hubbot.records import Abstention
+from hubbot.sane.align import Axis, Group, shuffled
+from hubbot.sane.artifact import CONFIG, Artifact, Config, Property, describe, load, save
+from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.judge import features, fits, judge, oddness
+from hubbot.sane.properties import fit
+from hubbot.sane.train import Checkpoints, Course, train
+
+SHAPES = {"a.weight": (6, 4), "a.bias": (6,), "b.weight": (3, 6)}
+GROUPS = (Group(6, (Axis("a.weight", 0), Axis("a.bias", 0), Axis("b.weight", 1))),)
+TINY = Size(width=16, latent=6, blocks=1, heads=2, window=12, halo=1, projection=4)
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Artifact, Checkpoints]:
+    """An autoencoder of models that differ in one way, which is their `size`."""
+    generator = torch.Generator().manual_seed(0)
+    base, way = torch.randn(2, 48, generator=generator)
+    size = torch.rand(200, 1, generator=generator)
+    noise = 0.02 * torch.randn(200, 48, generator=generator)
+    data = Checkpoints(base + size * way + noise, SHAPES, GROUPS)
+    config = Config("sizes", SHAPES, 5, norms=True, size=TINY, groups=GROUPS, trained_on="sizes")
+    torch.manual_seed(0)
+    model, layout = Autoencoder(config.layout, TINY), config.layout
+    values, tokens = data.values(), layout.tokens(data.values())
+    model.scale.fit(tokens)
+    train(model, data, Course(steps=150, batch=16, learning_rate=5e-3))
+    from hubbot.sane.embed import embed
+
+    z = embed(model, tokens)
+    kinds = ("statistics", "sequence")
+    X = features(kinds, values, z, layout)
+    ridge, _ = fit([x[:150] for x in X], size[:150], [x[150:] for x in X], size[150:])
+    plain = Artifact(config, "", model, data.values(slice(0, 1)), None)
+    limit = 2 * float(max(oddness(plain, tokens[i : i + 1], z[i : i + 1]) for i in range(200)))
+    told = (Property("size", half_width=0.1, least=0.0, most=1.0, r2=0.9),)
+    config = Config(
+        "sizes", SHAPES, 5, norms=True, size=TINY, groups=GROUPS, trained_on="sizes",
+        features=kinds, properties=told, coverage=0.8, oddest=limit,
+    )  # fmt: skip
+    reference = {name: value[0] for name, value in data.values().items()}
+    return Artifact(config, "", model, reference, ridge), data
+
+
+@pytest.fixture
+def folder(made, tmp_path) -> Path:
+    save(tmp_path / "sizes", made[0])
+    return tmp_path / "sizes"
+
+
+def one(data: Checkpoints, at: int) -> dict[str, torch.Tensor]:
+    return {name: value[at] for name, value in data.values().items()}
+
+
+def test_what_was_saved_says_the_same_when_it_is_loaded(made, folder):
+    artifact, data = made
+    again = load(folder)
+    assert again.config == artifact.config
+    [said], [before] = judge(again, one(data, 7)), judge(artifact, one(data, 7))
+    assert said.value == pytest.approx(before.value, abs=1e-5)
+    assert (said.name, said.coverage) == ("size", 0.8)
+
+
+def test_a_model_is_told_its_size_in_whatever_order_its_channels_lie(made):
+    artifact, data = made
+    moved = shuffled(data.values(), GROUPS, torch.Generator().manual_seed(1))
+    for at in range(150, 160):
+        [said] = judge(artifact, one(data, at))
+        [again] = judge(artifact, {name: value[at] for name, value in moved.items()})
+        assert again.value == pytest.approx(said.value, abs=1e-4)
+        assert 0 <= said.low <= said.value <= said.high <= 1
+        assert said.high - said.low <= 0.2 + 1e-6
+
+
+def test_a_stranger_of_the_same_architecture_gets_an_abstention(made):
+    artifact, data = made
+    strange = {name: 3 * torch.randn_like(value) for name, value in one(data, 0).items()}
+    said = judge(artifact, strange)
+    assert isinstance(said, Abstention)
+    assert said.code == "unlike-training"
+
+
+def test_another_architecture_is_named(made):
+    artifact, data = made
+    model, where = one(data, 0), {"repo": "ann/net", "file": "model.safetensors"}
+    assert fits(artifact.config, {name: list(value.shape) for name, value in model.items()})
+    assert not fits(artifact.config, SHAPES | {"c.weight": (2, 2)})
+    with pytest.raises(TensorNotFound, match=r"ann/net.*b\.weight"):
+        judge(artifact, {name: model[name] for name in ("a.weight", "a.bias")}, **where)
+    with pytest.raises(ShapeMismatch, match=r"ann/net.*b\.weight"):
+        judge(artifact, model | {"b.weight": torch.zeros(6, 3)}, **where)
+    with pytest.raises(WeightsError, match=r"not finite"):
+        judge(artifact, model | {"b.weight": torch.full((3, 6), float("inf"))}, **where)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"format": 2}, "format is 2"),
+        ({"length": 0}, "a size under 1"),
+        ({"size": {"width": 10**9}}, "a width over"),
+        ({"size": {"width": 16, "heads": 3}}, "heads do not divide"),
+        ({"size": {"window": 4, "halo": 2}}, "nothing of a window"),
+        ({"size": {"width": "wide"}}, "size.width"),
+        ({"shapes": {"a.weight": [2**40, 2**40]}, "groups": []}, "shapes of no numbers, or of more"),
+        ({"shapes": {"a.weight": [2**31, 1]}, "groups": [], "length": 1}, "more than .* tokens"),
+        ({"shapes": {"a.weight": [-1, -4]}, "groups": []}, "shapes of no numbers"),
+        ({"shapes": {}, "groups": []}, "shapes of no numbers"),
+        ({"groups": [{"size": 5, "axes": [{"tensor": "a.weight", "axis": 0}]}]}, "a.weight has no 5 places"),
+        ({"groups": [{"size": 5, "axes": [{"tensor": "z", "axis": 0}]}]}, "z has no 5 places"),
+        ({"surprise": 1}, "surprise"),
+        ({"coverage": float("nan")}, "config.json"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_in_words(folder, change, told):
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps({**config, **change}))
+    with pytest.raises(ExpertError, match=told):
+        describe(folder)
+
+
+def test_weights_that_do_not_fit_are_refused(made, folder, tmp_path):
+    with pytest.raises(ExpertError, match="there is no autoencoder here"):
+        load(tmp_path / "nothing")
+    from safetensors.torch import load_file
+
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    save_file({n: v for n, v in tensors.items() if not n.startswith("ridge.")}, file)
+    with pytest.raises(ExpertError, match="no map to them"):
+        load(folder)
+    save_file({n: v for n, v in tensors.items() if not n.startswith("reference.a")}, file)
+    with pytest.raises(ExpertError, match="reference is of another architecture"):
+        load(folder)
+    save_file({n: v for n, v in tensors.items() if n != "model.into.bias"}, file)
+    with pytest.raises(ExpertError, match=r"do not fit.*into\.bias"):
+        load(folder)
+    file.write_bytes(b"\x80\x04no pickle is opened")
+    with pytest.raises(ExpertError, match="cannot be read"):
+        load(folder)
