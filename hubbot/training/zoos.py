@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hubbot.training.desk import progress_bar
+from hubbot.zoo.cnn.recipes import CNNS, CnnRecipe
 from hubbot.zoo.emoji.recipe import EMOJI, EmojiRecipe
 from hubbot.zoo.heritage import HERITAGES, HeritageRecipe
 from hubbot.zoo.layout import Zoo, open_zoo
@@ -21,7 +22,7 @@ def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) ->
     Raises:
         ZooError: there is no such recipe or size.
     """
-    made = EMOJI.get(recipe) or HERITAGES.get(recipe) or named(recipe)
+    made = EMOJI.get(recipe) or HERITAGES.get(recipe) or CNNS.get(recipe) or named(recipe)
     total = made.total(size)
     with progress_bar(progress) as bar:
         task = bar.add_task(f"zoo {recipe}", total=total)
@@ -38,6 +39,10 @@ def build_zoo(recipe: str, size: str, folder: Path, *, progress: bool = True) ->
             from hubbot.zoo.families import build as build_families
 
             return build_families(made, size, folder, advance)
+        if isinstance(made, CnnRecipe):
+            from hubbot.zoo.cnn.build import build as build_cnns
+
+            return build_cnns(made, size, folder, advance)
         from hubbot.zoo.build import build
 
         return build(made, size, folder, advance)

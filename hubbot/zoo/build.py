@@ -197,7 +197,7 @@ def _write(
     }
     for name, content in (
         ("trainer_state.json", state),
-        ("preprocessor_config.json", digits.preprocessor(root)),
+        ("preprocessor_config.json", digits.preprocessor(root.pixels)),
     ):
         (part / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (part / "README.md").write_text(card(repo, base_model, trainer), encoding="utf-8")

@@ -84,13 +84,13 @@ def architecture(root: RootRecipe, labels: int, seed: int) -> PreTrainedModel:
     return ResNetForImageClassification(resnet)
 
 
-def preprocessor(root: RootRecipe) -> dict[str, Any]:
-    """preprocessor_config.json: pixels of 0 to 16 become -1 to 1."""
+def preprocessor(pixels: int) -> dict[str, Any]:
+    """preprocessor_config.json: so many pixels a side, and of 0 to 16 become -1 to 1."""
     return {
         "image_processor_type": "ViTImageProcessor",
         "do_resize": True,
         "resample": 0,
-        "size": {"height": root.pixels, "width": root.pixels},
+        "size": {"height": pixels, "width": pixels},
         "do_rescale": True,
         "rescale_factor": 1 / 16,
         "do_normalize": True,
