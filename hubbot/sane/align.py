@@ -53,8 +53,20 @@ def permuted(values: Values, groups: Sequence[Group], orders: Sequence[Tensor]) 
     moved = dict(values)
     for group, order in zip(groups, orders, strict=True):
         for axis in group.axes:
-            moved[axis.tensor] = _moved(moved[axis.tensor], axis, order)
+            moved[axis.tensor] = gathered(moved[axis.tensor], axis, order)
     return moved
+
+
+def gathered(value: Tensor, axis: Axis, order: Tensor) -> Tensor:
+    """A tensor whose places along an axis are those of the channels in `order`, some of them more than once.
+
+    Args:
+        value: (g, *shape). order: (g, c').
+    """
+    places = (order[:, :, None] * axis.run + torch.arange(axis.run, device=order.device)).flatten(1)
+    first = value.movedim(axis.axis + 1, 1)  # (g, c run, ...)
+    index = places.reshape(*places.shape, *[1] * (first.ndim - 2))
+    return first.gather(1, index.expand(*places.shape, *first.shape[2:])).movedim(1, axis.axis + 1)
 
 
 def shuffled(values: Values, groups: Sequence[Group], generator: torch.Generator) -> dict[str, Tensor]:
@@ -109,14 +121,6 @@ def _channels(value: Tensor, axis: Axis, leading: int, size: int) -> Tensor:
 def _assigned(likeness: Tensor) -> Sequence[int]:
     columns: Sequence[int] = linear_sum_assignment(likeness.numpy(), maximize=True)[1]
     return columns
-
-
-def _moved(value: Tensor, axis: Axis, order: Tensor) -> Tensor:
-    """value: (g, *shape), order: (g, c)"""
-    places = (order[:, :, None] * axis.run + torch.arange(axis.run, device=order.device)).flatten(1)
-    first = value.movedim(axis.axis + 1, 1)  # (g, c run, ...)
-    index = places.reshape(*places.shape, *[1] * (first.ndim - 2)).expand_as(first)
-    return first.gather(1, index).movedim(1, axis.axis + 1)
 
 
 def _any_orders(g: int, size: int, generator: torch.Generator) -> Tensor:

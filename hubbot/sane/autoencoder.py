@@ -35,7 +35,7 @@ class Size:
     """
 
     width: int = 128
-    latent: int = 32
+    latent: int = 64
     blocks: int = 2
     heads: int = 4
     window: int = 64

@@ -67,13 +67,13 @@ class Course:
         noise: standard deviation of the factors that a view's numbers are multiplied with, around 1.
     """
 
-    steps: int = 2000
-    batch: int = 32
-    learning_rate: float = 1e-3
+    steps: int = 2400
+    batch: int = 16
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     contrast: float = 0.05
     behaviour: float = 0.1
-    noise: float = 0.1
+    noise: float = 0.05
     temperature: float = 0.1
     seed: int = 0
 

@@ -35,11 +35,13 @@ class Trained:
     train_loss: Tensor  # (g, e)
 
 
-def train(recipe: CnnRecipe, net: Net, plans: Sequence[CnnPlan], task: Task) -> Trained:
-    """Train models of one activation, from birth to the last epoch."""
+def train(
+    recipe: CnnRecipe, net: Net, plans: Sequence[CnnPlan], task: Task, start: Tensor | None = None
+) -> Trained:
+    """Train models of one activation to the last epoch, from birth or from weights (g, p) that are given."""
     generators = [torch.Generator().manual_seed(one.seed) for one in plans]
     born = [net.born(1, one.init, its) for one, its in zip(plans, generators, strict=True)]
-    rows = torch.cat(born)  # (g, p)
+    rows = torch.cat(born) if start is None else start.clone()  # (g, p)
     pools = [_pool(one, len(task.train.y), its) for one, its in zip(plans, generators, strict=True)]
     optimizer = Optimizer(net, plans)
     kept, measured = [], []

@@ -1,0 +1,254 @@
+"""A zoo of small nets becomes an autoencoder that reads and makes such nets: `zoo.cnn` meets `sane`.
+
+    history ──► Study: aligned, cut into tokens ──► train ──► properties, intervals, oddness ──► a folder
+
+Everything is split by model, all epochs of a model together: training models teach; of the validation models
+one half chooses, the other half makes intervals and limits; test models are opened by the benchmark.
+
+Letters: m models, e epochs kept, n = m e checkpoints, p numbers of a model, N tokens, t numbers of a token,
+z of an embedding, q pictures, c classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hubbot.sane import artifact, judge
+from hubbot.sane.align import Axis, Group, aligned, permuted
+from hubbot.sane.artifact import Artifact, Config, Property
+from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.embed import embed
+from hubbot.sane.properties import fit, half_widths, r2
+from hubbot.sane.tokens import Layout
+from hubbot.sane.train import Behave, Checkpoints, Course, Point, flattened, train, unflattened
+from hubbot.training.desk import progress_bar
+from hubbot.zoo.cnn.history import History, open_history
+from hubbot.zoo.cnn.symmetry import symmetries
+from hubbot.zoo.threads import one_thread
+
+QUERIES = 32
+"""Pictures that the behaviour loss asks about in a step."""
+READ_FROM = ("statistics", "sequence")
+"""What the properties of a shipped autoencoder are read from."""
+COVERAGE = 0.9
+ODDEST = 1.5
+"""A model is odd whose error is so many times that of the worst calibration model."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A zoo as the autoencoder sees it.
+
+    Args:
+        history: its models, their weights brought into one order.
+        groups: the channels that may change places.
+        reference: the model (p,) whose order it is.
+    """
+
+    history: History
+    layout: Layout
+    groups: tuple[Group, ...]
+    reference: Tensor
+
+    @classmethod
+    def of(cls, history: History, length: int, *, norms: bool = True) -> Study:
+        """Align a zoo to its first training model: each checkpoint for itself, as an upload will be."""
+        net = history.net
+        groups = tuple(
+            Group(one.channels, tuple(Axis(at.tensor, at.axis, at.run) for at in one.places))
+            for one in symmetries(net)
+        )
+        first = history.split.index("train")
+        reference = history.weights[first, -1]
+        named = unflattened(reference, net.shapes)
+        rows = [
+            _in_order(part, groups, net.shapes, named)
+            for part in torch.split(history.weights.flatten(0, 1), 4096)
+        ]
+        weights = torch.cat(rows).view_as(history.weights)
+        layout = Layout.of(net.shapes, length, norms=norms)
+        return cls(replace(history, weights=weights), layout, groups, reference)
+
+    def of_split(self, split: str) -> Study:
+        return replace(self, history=self.history.of(split))
+
+    def only(self, ranks: Sequence[int]) -> Study:
+        return replace(self, history=self.history.only(ranks))
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return self.history.net.shapes
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """All of all epochs, model by model. (n, p)"""
+        return Checkpoints(self.history.weights.flatten(0, 1), self.shapes, self.groups)
+
+    @property
+    def models(self) -> Tensor:
+        """Which model each checkpoint is of. (n,)"""
+        return torch.arange(len(self.history.plans)).repeat_interleave(len(self.history.epoch))
+
+    @property
+    def truth(self) -> Tensor:
+        """Accuracy, epoch and gap of each checkpoint. (n, 3)"""
+        epoch = self.history.epoch.float().expand_as(self.history.accuracy)
+        return torch.stack([self.history.accuracy, epoch, self.history.gap], -1).flatten(0, 1)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return "accuracy", "epoch", "gap"
+
+    def tokens(self) -> Tensor:
+        """(n, N, t)"""
+        return self.layout.tokens(self.checkpoints.values())
+
+    @cached_property
+    def behave(self) -> Behave:
+        """What checkpoints answer to pictures that they may have been trained on. See `train.Behave`."""
+        task, acts = (
+            self.history.pictures(),
+            [act for act in self.history.activation for _ in self.history.epoch],
+        )
+        pool = task.train.x
+
+        def answers(values: Mapping[str, Tensor], which: Tensor, seed: Tensor) -> Tensor:
+            draw = torch.Generator().manual_seed(int(seed))
+            x = pool[torch.randint(len(pool), (QUERIES,), generator=draw)]
+            return self.logits(flattened(values, self.shapes), [acts[i] for i in which.tolist()], x)
+
+        return answers
+
+    def logits(self, weights: Tensor, activations: Sequence[str], x: Tensor) -> Tensor:
+        """What nets answer, each with its activation. (g, p), g of them, (q, 1, s, s) -> (g, q, c)"""
+        net, kinds = self.history.net, sorted(set(activations))
+        ranks = [torch.tensor([i for i, one in enumerate(activations) if one == kind]) for kind in kinds]
+        parts = [net.logits(weights[rank], x, kind) for rank, kind in zip(ranks, kinds, strict=True)]
+        return torch.cat(parts)[torch.cat(ranks).argsort()]
+
+
+def _in_order(
+    rows: Tensor,
+    groups: Sequence[Group],
+    shapes: Mapping[str, tuple[int, ...]],
+    reference: Mapping[str, Tensor],
+) -> Tensor:
+    """(g, p) -> (g, p)"""
+    values = unflattened(rows, shapes)
+    return flattened(permuted(values, groups, aligned(values, groups, reference)), shapes)
+
+
+# --- from a zoo to a folder -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What kind of autoencoder is trained.
+
+    Args:
+        length: numbers of a token; the CNNs' largest row has 73.
+        norms: whether BatchNorms are tokens.
+    """
+
+    length: int = 73
+    norms: bool = True
+    size: Size = field(default_factory=Size)
+    course: Course = field(default_factory=Course)
+
+
+def learn(study: Study, plan: Plan, saved: Path | None, advance: Callable[[Point], None]) -> Autoencoder:
+    """Train an autoencoder on a study's training models; one that was stopped goes on."""
+    lessons = study.of_split("train")
+    torch.manual_seed(plan.course.seed)
+    model = Autoencoder(study.layout, plan.size)
+    model.scale.fit(lessons.tokens())
+    train(model, lessons.checkpoints, plan.course, lessons.behave, saved, advance)
+    return model
+
+
+def embeddings(model: Autoencoder, study: Study) -> Tensor:
+    """(n, N, z)"""
+    return torch.cat([embed(model, study.layout.tokens(unflattened(part, study.shapes)))
+                      for part in torch.split(study.checkpoints.weights, 1024)])  # fmt: skip
+
+
+def features_of(model: Autoencoder, study: Study, kinds: Sequence[str]) -> list[Tensor]:
+    """Kind by kind, each (n, f)."""
+    return judge.features(kinds, study.checkpoints.values(), embeddings(model, study), study.layout)
+
+
+def halves(study: Study) -> tuple[Study, Study]:
+    """The validation models that choose, and those that make intervals."""
+    held = study.of_split("validation")
+    everyone = range(len(held.history.plans))
+    return held.only(everyone[::2]), held.only(everyone[1::2])
+
+
+def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, str]) -> Artifact:
+    """An artefact of a trained autoencoder: with its properties, their intervals, and what is odd to it."""
+    lessons, (chosen, calibration) = study.of_split("train"), halves(study)
+    ridge, _ = fit(
+        features_of(model, lessons, READ_FROM),
+        lessons.truth,
+        features_of(model, chosen, READ_FROM),
+        chosen.truth,
+    )
+    said = ridge(torch.cat(features_of(model, calibration, READ_FROM), 1))
+    widths = half_widths(said, calibration.truth.double(), calibration.models, COVERAGE)
+    scores = r2(said, calibration.truth.double())
+    last = float(study.history.epoch[-1])
+    bounds = {"accuracy": (0.0, 1.0), "epoch": (0.0, last), "gap": (-1.0, 1.0)}
+    found = tuple(
+        Property(one, round(width, 6), *bounds[one], r2=round(score, 4))
+        for one, width, score in zip(study.names, widths.tolist(), scores.tolist(), strict=True)
+    )
+    config = Config(
+        name=name,
+        shapes=study.shapes,
+        length=study.layout.length,
+        norms=not study.layout.left_out,
+        size=model.size,
+        trained_on=f"{len(lessons.history.plans)} nets of the zoo {study.history.recipe}",
+        groups=study.groups,
+        features=READ_FROM,
+        properties=found,
+        coverage=COVERAGE,
+        provenance={"zoo": study.history.recipe, "recipe_hash": study.history.recipe_hash, **about},
+    )
+    made = Artifact(config, "", model, unflattened(study.reference, study.shapes), ridge)
+    z = embeddings(model, calibration)
+    tokens = calibration.tokens()
+    errors = [float(judge.oddness(made, tokens[i : i + 1], z[i : i + 1])) for i in range(len(z))]
+    return replace(made, config=replace(config, oddest=ODDEST * max(errors)))
+
+
+def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Artifact:
+    """Train an autoencoder on a CNN zoo and write its folder; one that was stopped goes on.
+
+    Raises:
+        ZooError: there is no such zoo.
+    """
+    history = open_history(zoo)
+    saved = out / "unfinished.safetensors"
+    out.mkdir(parents=True, exist_ok=True)
+    with one_thread(), progress_bar(progress) as bar:
+        task = bar.add_task(f"autoencoder of {history.recipe}", total=plan.course.steps)
+
+        def advance(point: Point) -> None:
+            told = f"rebuilt to {point.reconstruction:.3f}, answers to {point.behaviour:.3f}"
+            bar.update(task, completed=point.step, description=told)
+
+        study = Study.of(history, plan.length, norms=plan.norms)
+        model = learn(study, plan, saved, advance)
+        made = concluded(
+            model, study, out.name, {"seed": str(plan.course.seed), "steps": str(plan.course.steps)}
+        )
+    artifact.save(out, made)
+    saved.unlink(missing_ok=True)
+    return artifact.load(out)

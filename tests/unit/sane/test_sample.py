@@ -1,0 +1,61 @@
+"""Models drawn from prompts: near them, as they say, and the best of many."""
+
+from __future__ import annotations
+
+import torch
+
+from hubbot.sane import sample
+from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.embed import decoded
+from hubbot.sane.tokens import Layout
+
+LAYOUT = Layout.of({"a.weight": (6, 4), "b.weight": (3, 6)}, 5)
+PROMPTS = torch.randn(8, LAYOUT.count, 4, generator=torch.Generator().manual_seed(0))
+
+
+def draw() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+def model() -> Autoencoder:
+    torch.manual_seed(0)
+    return Autoencoder(LAYOUT, Size(width=16, latent=4, blocks=1, heads=2, window=20, halo=1)).eval()
+
+
+def nearest(z: torch.Tensor) -> torch.Tensor:
+    """Which prompt each token of each draw is closest to. (n, N)"""
+    return (z[:, None] - PROMPTS).square().sum(3).argmin(1)
+
+
+def test_all_tokens_of_a_draw_come_from_one_prompt_or_each_from_its_own():
+    coupled = nearest(sample.kde(PROMPTS, 50, draw(), bandwidth=0.01))
+    assert (coupled == coupled[:, :1]).all()
+    assert len(coupled[:, 0].unique()) > 5
+    apart = nearest(sample.independent(PROMPTS, 50, draw(), bandwidth=0.01))
+    assert all(len(row.unique()) > 3 for row in apart)
+
+
+def test_a_bandwidth_of_nothing_gives_the_prompts_back():
+    made = sample.kde(PROMPTS, 20, draw(), bandwidth=0.0)
+    assert all((one == PROMPTS).flatten(1).all(1).any() for one in made)
+
+
+def test_a_single_prompt_is_no_fault():
+    assert torch.isfinite(sample.kde(PROMPTS[:1], 3, draw())).all()
+
+
+def test_the_best_of_many_are_better_and_drawing_around_them_better_still():
+    autoencoder = model()
+    aim = decoded(autoencoder, PROMPTS[:1])
+
+    def score(tokens: torch.Tensor) -> torch.Tensor:
+        return -(tokens - aim).square().mean((1, 2))
+
+    z = sample.gauss(PROMPTS, 200, draw())
+    best, scores = sample.best(autoencoder, z, score, 10)
+    everyone = score(decoded(autoencoder, z))
+    assert scores.tolist() == sorted(everyone.tolist(), reverse=True)[:10]
+    assert torch.allclose(score(decoded(autoencoder, best)), scores)
+    _, better = sample.boot(autoencoder, z, score, 10, draw(), rounds=4)
+    assert better.min() >= scores.min()
+    assert better.mean() > scores.mean() + 0.1 * scores.std()
