@@ -54,7 +54,7 @@ class Maker:
         activation = lessons.activation[0]
         last = lessons.weights[[i for i, act in enumerate(lessons.activation) if act == activation], -1]
         right = accuracy(study.history.net, last, activation, task.validation)
-        best = last[right.topk(max(PROMPTS, round(SHARE * len(last)))).indices]
+        best = last[right.topk(min(len(last), max(PROMPTS, round(SHARE * len(last))))).indices]
         draw = torch.Generator().manual_seed(seed)
         picked = best[torch.randperm(len(best), generator=draw)[:PROMPTS]]
         return cls(model, study, task, picked, activation, draw)
@@ -147,12 +147,13 @@ class Maker:
 
 def accuracy(net: Net, weights: Tensor, activation: str, pictures: Pictures) -> Tensor:
     """(n, p) -> (n,)"""
+    right = torch.zeros(len(weights))
     with torch.no_grad():
-        parts = [
-            (net.logits(some, pictures.x, activation).argmax(-1) == pictures.y).float().mean(1)
-            for some in torch.split(weights, 50)
-        ]
-    return torch.cat(parts)
+        # Few at a time, so that what lies between layers fits the cache.
+        for rank in torch.split(torch.arange(len(weights)), 20):
+            for x, y in zip(torch.split(pictures.x, 100), torch.split(pictures.y, 100), strict=True):
+                right[rank] += (net.logits(weights[rank], x, activation).argmax(-1) == y).float().sum(1)
+    return right / len(pictures.y)
 
 
 def fine_tuned(

@@ -29,6 +29,7 @@ from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Behave, Checkpoints, Course, Point, flattened, train, unflattened
 from hubbot.training.desk import progress_bar
 from hubbot.zoo.cnn.history import History, open_history
+from hubbot.zoo.cnn.nets import Net
 from hubbot.zoo.cnn.symmetry import symmetries
 from hubbot.zoo.threads import one_thread
 
@@ -60,10 +61,7 @@ class Study:
     def of(cls, history: History, length: int, *, norms: bool = True) -> Study:
         """Align a zoo to its first training model: each checkpoint for itself, as an upload will be."""
         net = history.net
-        groups = tuple(
-            Group(one.channels, tuple(Axis(at.tensor, at.axis, at.run) for at in one.places))
-            for one in symmetries(net)
-        )
+        groups = groups_of(net)
         first = history.split.index("train")
         reference = history.weights[first, -1]
         named = unflattened(reference, net.shapes)
@@ -131,6 +129,14 @@ class Study:
         ranks = [torch.tensor([i for i, one in enumerate(activations) if one == kind]) for kind in kinds]
         parts = [net.logits(weights[rank], x, kind) for rank, kind in zip(ranks, kinds, strict=True)]
         return torch.cat(parts)[torch.cat(ranks).argsort()]
+
+
+def groups_of(net: Net) -> tuple[Group, ...]:
+    """The channels of a net that can change places, as `sane.align` knows them."""
+    return tuple(
+        Group(one.channels, tuple(Axis(at.tensor, at.axis, at.run) for at in one.places))
+        for one in symmetries(net)
+    )
 
 
 def _in_order(

@@ -1,0 +1,76 @@
+"""Where made models are a start: another task of equal input, a wider net, a deeper one, fewer classes.
+
+Each start is trained for equal steps as the target's own recipe trains it. Beside it stand scratch, and the
+prompts brought over in the same way, which is what one has without any autoencoder.
+
+Letters: n models, p numbers of a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from benchmarks.sane_making import BEST, Maker, best_of, fine_tuned
+from hubbot.sane import grow
+from hubbot.sane.train import flattened, unflattened
+from hubbot.training.sane import groups_of
+from hubbot.zoo.cnn import pictures
+from hubbot.zoo.cnn.nets import NETS, Net
+from hubbot.zoo.cnn.recipes import CNNS
+
+EPOCHS = (0, 1, 5, 25)
+
+Grow = Callable[[Tensor, torch.Generator], Tensor]
+"""Models of the prompts' net (n, p) as models of the target's (n, p')."""
+
+
+def targets(net: Net) -> dict[str, tuple[str, Net, Grow]]:
+    """By name: the recipe that trains it, its net, and how a model gets there."""
+
+    def wide(weights: Tensor, draw: torch.Generator) -> Tensor:
+        more, values = NETS["cnn-wide"], unflattened(weights, net.shapes)
+        return flattened(grow.widened(values, groups_of(net), groups_of(more), draw), more.shapes)
+
+    def deep(weights: Tensor, _: torch.Generator) -> Tensor:
+        shapes = NETS["cnn-deep"].shapes
+        return flattened(grow.deepened(unflattened(weights, net.shapes), shapes), shapes)
+
+    def fewer(weights: Tensor, draw: torch.Generator) -> Tensor:
+        head = ["fc2.weight", "fc2.bias"]
+        values = grow.with_classes(unflattened(weights, net.shapes), head, NETS["cnn-5"].classes, draw)
+        return flattened(values, NETS["cnn-5"].shapes)
+
+    return {
+        "digits turned by quarters": ("cnn-rotated", net, lambda weights, _: weights),
+        "half as wide again": ("cnn-digits", NETS["cnn-wide"], wide),
+        "one layer deeper": ("cnn-digits", NETS["cnn-deep"], deep),
+        "a head of 5 classes": ("cnn-digits", NETS["cnn-5"], fewer),
+    }
+
+
+def starts(maker: Maker) -> dict[str, Tensor]:
+    """The ten best of each way, as nets of the prompts' kind."""
+    return {
+        "prompts": best_of(maker, maker.prompts),
+        "prompt + noise": best_of(maker, maker.noisy()),
+        "SUB": best_of(maker, maker.sub()),
+    }
+
+
+def transferred(maker: Maker, target: str, seed: int) -> Mapping[str, Mapping[int, float]]:
+    """Mean test accuracy by start and epoch."""
+    own = maker.study.history
+    recipe_name, net, grown = targets(own.net)[target]
+    recipe = replace(CNNS[recipe_name], net=net.name)
+    task = pictures.load(recipe.task, recipe.seed, net.classes)
+    born = net.born(BEST, recipe.inits[0], torch.Generator().manual_seed(seed))
+    every = {"scratch": born, **{name: grown(weights, maker.draw) for name, weights in starts(maker).items()}}
+    found = {}
+    for name, start in every.items():
+        told = fine_tuned(net, start, recipe, task, maker.activation, EPOCHS, seed)
+        found[name] = {epoch: float(value.mean()) for epoch, value in told.items()}
+    return found
