@@ -105,8 +105,8 @@ class Maker:
                 sample.kde(self.embedded(self.prompts[:FEW]), MADE, self.draw)
             ),
             "SUB": self.sub,
-            "BOOT": lambda: self.boot(sample.kde(self.embedded(self.prompts), MADE, self.draw, 1.0)),
-            "GAUSS": lambda: self.boot(sample.gauss(self.embedded(self.prompts), MADE, self.draw)),
+            "BOOT": lambda: self.boot(sample.kde(self.embedded(self.prompts), MADE, self.draw)),
+            "GAUSS": lambda: self.boot(sample.gauss(self.embedded(self.prompts), MADE, self.draw), 1.0),
         }
 
     def born(self) -> Tensor:
@@ -127,8 +127,9 @@ class Maker:
         z = sample.kde(self.embedded(self.prompts), 2 * MADE, self.draw)
         return self.made(sample.best(self.model, z, self.score, MADE // 4)[0])
 
-    def boot(self, z: Tensor) -> Tensor:
-        return self.made(sample.boot(self.model, z, self.score, MADE // 4, self.draw)[0])
+    def boot(self, z: Tensor, bandwidth: float = sample.BANDWIDTH) -> Tensor:
+        best, _ = sample.boot(self.model, z, self.score, MADE // 4, self.draw, bandwidth=bandwidth)
+        return self.made(best)
 
     # --- what they are worth ------------------------------------------------------------------
 

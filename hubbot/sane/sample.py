@@ -54,7 +54,13 @@ def best(model: Autoencoder, z: Tensor, score: Score, keep: int) -> tuple[Tensor
 
 
 def boot(
-    model: Autoencoder, z: Tensor, score: Score, keep: int, draw: torch.Generator, rounds: int = 5
+    model: Autoencoder,
+    z: Tensor,
+    score: Score,
+    keep: int,
+    draw: torch.Generator,
+    rounds: int = 5,
+    bandwidth: float = BANDWIDTH,
 ) -> tuple[Tensor, Tensor]:
     """Draw around the best, and keep the best again; what was best before stays in the race.
 
@@ -64,7 +70,7 @@ def boot(
     count = len(z)
     for _ in range(rounds):
         z, _ = best(model, z, score, keep)
-        z = torch.cat([z, kde(z, count - len(z), draw, bandwidth=1.0)])
+        z = torch.cat([z, kde(z, count - len(z), draw, bandwidth)])
     return best(model, z, score, keep)
 
 
