@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
 from benchmarks.sane_autoencoders import AUTOENCODERS, SEEDS, ZOOS, trained
 from benchmarks.sane_growing import EPOCHS, targets, transferred
-from benchmarks.sane_making import Maker, Worth, accuracy, best_of, worth
+from benchmarks.sane_making import BEST, Maker, Worth, accuracy, worth
 from benchmarks.sane_properties import interval, measured
 from hubbot.sane import sample
 from hubbot.sane.autoencoder import Autoencoder
@@ -196,7 +196,7 @@ def ablation(zoos: Path, *, smoke: bool) -> Part:
 def _all_and_best(maker: Maker, weights: Tensor) -> tuple[float, float]:
     """Mean test accuracy of all, and of the ten best by validation pictures."""
     net, act, task = maker.study.history.net, maker.activation, maker.task
-    best = best_of(maker, weights)
+    best = maker.top(weights, BEST)
     return tuple(float(accuracy(net, some, act, task.test).mean()) for some in (weights, best))  # type: ignore[return-value]
 
 

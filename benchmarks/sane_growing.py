@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from benchmarks.sane_making import BEST, Maker, best_of, fine_tuned
+from benchmarks.sane_making import BEST, Maker, fine_tuned
 from hubbot.sane import grow
 from hubbot.sane.train import flattened, unflattened
 from hubbot.training.sane import groups_of
@@ -55,9 +55,9 @@ def targets(net: Net) -> dict[str, tuple[str, Net, Grow]]:
 def starts(maker: Maker) -> dict[str, Tensor]:
     """The ten best of each way, as nets of the prompts' kind."""
     return {
-        "prompts": best_of(maker, maker.prompts),
-        "prompt + noise": best_of(maker, maker.noisy()),
-        "SUB": best_of(maker, maker.sub()),
+        "prompts": maker.top(maker.prompts, BEST),
+        "prompt + noise": maker.top(maker.noisy(), BEST),
+        "SUB": maker.top(maker.sub(), BEST),
     }
 
 

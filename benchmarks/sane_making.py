@@ -96,6 +96,7 @@ class Maker:
             "prompts, averaged in pairs": self.pairs,
             "prompts, all averaged": lambda: self.prompts.mean(0, keepdim=True),
             "prompt + noise": self.noisy,
+            "prompt + noise, again around the best": self.noisy_again,
             "prompts rebuilt": lambda: self.made(self.embedded(self.prompts)),
             "KDE": lambda: self.made(sample.kde(self.embedded(self.prompts), MADE, self.draw)),
             "KDE, tokens independent": lambda: self.made(
@@ -118,10 +119,24 @@ class Maker:
         )
         return self.conditioned((one + other) / 2)
 
-    def noisy(self) -> Tensor:
-        picked = self.prompts[torch.randint(len(self.prompts), (MADE,), generator=self.draw)]
+    def noisy(self, around: Tensor | None = None, count: int = MADE) -> Tensor:
+        centres = self.prompts if around is None else around
+        picked = centres[torch.randint(len(centres), (count,), generator=self.draw)]
         noise = NOISE * self.prompts.std(0) * torch.randn(picked.shape, generator=self.draw)
         return self.conditioned(picked + noise)
+
+    def noisy_again(self) -> Tensor:
+        """What BOOT does, with weights themselves in place of embeddings."""
+        keep, rows = MADE // 4, self.noisy()
+        for _ in range(5):
+            best = self.top(rows, keep)
+            rows = torch.cat([best, self.noisy(best, MADE - keep)])
+        return self.top(rows, keep)
+
+    def top(self, weights: Tensor, keep: int) -> Tensor:
+        """The best by validation pictures."""
+        right = accuracy(self.study.history.net, weights, self.activation, self.task.validation)
+        return weights[right.topk(min(keep, len(right))).indices]
 
     def sub(self) -> Tensor:
         z = sample.kde(self.embedded(self.prompts), 2 * MADE, self.draw)
@@ -173,12 +188,6 @@ def fine_tuned(
     return {epoch: trained.accuracy[:, i] for i, epoch in enumerate(epochs)}
 
 
-def best_of(maker: Maker, weights: Tensor) -> Tensor:
-    """The ten best by validation pictures. (n, p) -> (10, p)"""
-    right = accuracy(maker.study.history.net, weights, maker.activation, maker.task.validation)
-    return weights[right.topk(min(BEST, len(right))).indices]
-
-
 @dataclass(frozen=True, slots=True)
 class Worth:
     """What one way of making models gives: test accuracies in [0, 1].
@@ -199,7 +208,7 @@ def worth(maker: Maker, weights: Tensor, epochs: tuple[int, ...] = (0, 1, 5), se
     """Measure what was made, (n, p)."""
     history = maker.study.history
     net, recipe = history.net, CNNS[history.recipe]
-    best = best_of(maker, weights)
+    best = maker.top(weights, BEST)
     told = fine_tuned(net, best, recipe, maker.task, maker.activation, epochs, seed)
     return Worth(
         every=float(accuracy(net, weights, maker.activation, maker.task.test).mean()),
