@@ -23,6 +23,7 @@ from hubbot.cli import (
     expert,
     localhub,
     model,
+    sane,
     search,
     snapshot,
     space,
@@ -58,6 +59,7 @@ app.add_typer(tree.app, name="tree")
 app.add_typer(card.app, name="card")
 app.add_typer(expert.app, name="expert")
 app.add_typer(zoo.app, name="zoo")
+app.add_typer(sane.app, name="sane")
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(space.app, name="space")
 app.add_typer(bot.database, name="db")

@@ -47,12 +47,15 @@ class Span:
     end: int
 
 
-def coalesced(spans: Sequence[Span], file_size: int) -> list[Span]:
+def coalesced(spans: Sequence[Span], file_size: int, gap: int | None = None) -> list[Span]:
     """The spans in order, neighbours joined where that costs little beside another request.
 
-    Up to 1/256 of the file is read over per gap: 1 kB at least, 1 MB, about a round trip's worth, at most.
+    Args:
+        gap: so many bytes between two are read over. By default 1/256 of the file: 1 kB at least, 1 MB,
+            about a round trip's worth, at most.
     """
-    gap = min(1_000_000, max(1_024, file_size // 256))
+    if gap is None:
+        gap = min(1_000_000, max(1_024, file_size // 256))
     joined: list[Span] = []
     for span in sorted(spans, key=lambda span: span.begin):
         if joined and span.begin - joined[-1].end <= gap:

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hubbot.errors import ExpertError, HubbotError
 from hubbot.sane.align import Group
-from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.autoencoder import Autoencoder, Size, parameters
 from hubbot.sane.properties import Ridge
 from hubbot.sane.tokens import Layout
 from hubbot.weights.local import read_local
@@ -144,19 +144,13 @@ def _fault(config: Config) -> str | None:
         return "a width that its heads do not divide, or a halo that leaves nothing of a window"
     if any(n < 0 for shape in config.shapes.values() for n in shape) or not 0 < config.numbers <= MAX_NUMBERS:
         return f"shapes of no numbers, or of more than {MAX_NUMBERS}"
-    if config.layout.count > MAX_TOKENS or _parameters(config) > MAX_PARAMETERS:
+    if config.layout.count > MAX_TOKENS or parameters(config.layout, size) > MAX_PARAMETERS:
         return f"more than {MAX_TOKENS} tokens, or than {MAX_PARAMETERS} parameters"
     for axis, length in ((axis, group.size * axis.run) for group in groups for axis in group.axes):
         shape = config.shapes.get(axis.tensor, ())
         if axis.run < 1 or not 0 <= axis.axis < len(shape) or shape[axis.axis] != length:
             return f"groups: {axis.tensor} has no {length} places along axis {axis.axis}"
     return None
-
-
-def _parameters(config: Config) -> int:
-    """How many it takes, found out without taking any."""
-    with torch.device("meta"):
-        return sum(value.numel() for value in Autoencoder(config.layout, config.size).parameters())
 
 
 def version(folder: Path) -> str:

@@ -146,6 +146,21 @@ class Autoencoder(nn.Module):
         return tokens
 
 
+def parameters(layout: Layout, size: Size) -> int:
+    """How many an autoencoder has, without taking any.
+
+    By arithmetic, since torch's meta device loads all of sympy: seconds and 150 MB before a folder is read.
+    """
+    d, z, t, p = size.width, size.latent, layout.length, size.projection
+    longest = max((layer.tokens for layer in layout.layers), default=1)
+    places = (max(layout.count, 1) + max(len(layout.layers), 1)) * (d // 2) + longest * (d - d // 2)
+    transformer = size.blocks * (12 * d * d + 13 * d) + 2 * d
+    linear = (t * d + d) + (d * z + z) + (z * d + d) + (d * t + t)
+    w = min(size.window, max(layout.count, 1))
+    project = (w * z * 4 * p + 4 * p) + (4 * p * p + p)
+    return 2 * places + 2 * transformer + linear + project
+
+
 def _transformer(size: Size) -> nn.TransformerEncoder:
     block = nn.TransformerEncoderLayer(
         size.width, size.heads, 4 * size.width, 0.0, "gelu", batch_first=True, norm_first=True

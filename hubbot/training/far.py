@@ -29,7 +29,8 @@ from hubbot.experts.probe import matrix_shape
 from hubbot.experts.train import Sample
 from hubbot.hub import uploads
 from hubbot.hub.client import Hub
-from hubbot.hub.tensors import contents, listed, read
+from hubbot.hub.files import listed
+from hubbot.hub.tensors import contents, read
 from hubbot.records import Kind, Label, Wanted
 from hubbot.training.catalogue import Catalogue, Entry, Skipped, lead_of
 from hubbot.training.gather import Gathered, gather, part_names

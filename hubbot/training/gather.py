@@ -18,7 +18,8 @@ import numpy as np
 from hubbot.errors import HubbotError, HubUnavailable, RateLimited, RepoNotFound, WeightsError
 from hubbot.hub import uploads
 from hubbot.hub.client import Hub
-from hubbot.hub.tensors import check_open, listed, notes, read
+from hubbot.hub.files import check_open, listed
+from hubbot.hub.tensors import notes, read
 from hubbot.records import Kind, RemoteFile, Tensors, Upload, Wanted
 from hubbot.training.catalogue import Catalogue, Entry, Skipped, lead_of
 from hubbot.training.shelf import Kept, Shelf

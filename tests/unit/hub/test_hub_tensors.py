@@ -451,7 +451,8 @@ def test_reading_stays_at_its_commit(server: Server, hub: Hub) -> None:
 def test_one_file_of_a_repo_that_bundles_many(server: Server, hub: Hub) -> None:
     from safetensors.numpy import save
 
-    from hubbot.hub.tensors import listed, notes
+    from hubbot.hub.files import listed
+    from hubbot.hub.tensors import notes
 
     paths = [f"train/model_{n}/weights.safetensors" for n in range(3)]
     content = {

@@ -7,7 +7,7 @@ import torch
 
 from hubbot.errors import ShapeMismatch
 from hubbot.sane.align import Axis, Group
-from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.autoencoder import Autoencoder, Size, parameters
 from hubbot.sane.embed import BATCH, decoded, embed, embed_stream, spans
 from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Checkpoints, Course, flattened, nt_xent, train, unflattened
@@ -136,3 +136,9 @@ def test_weights_in_a_row_are_tensors_and_back():
 def test_contrast_is_small_where_the_two_views_of_a_model_are_closest():
     codes = torch.eye(4)
     assert nt_xent(torch.cat([codes, codes]), 0.1) < 0.01 < nt_xent(torch.cat([codes, codes.flip(0)]), 0.1)
+
+
+@pytest.mark.parametrize("size", [TINY, Size(), Size(width=15, heads=3, latent=7, blocks=3, window=5)])
+@pytest.mark.parametrize("layout", [LAYOUT, Layout.of({"a": (3, 4, 5), "b": (), "c.bias": (9,)}, 7)])
+def test_how_many_parameters_there_are_is_known_before_they_are(size, layout):
+    assert parameters(layout, size) == sum(value.numel() for value in made(size, layout).parameters())

@@ -1,0 +1,133 @@
+"""`hubbot sane embed|properties`: models through an autoencoder of their architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hubbot import app as wiring
+from hubbot.cli.console import AsJson, emit, percent, say, settings_of, size, table
+from hubbot.errors import UsageError
+from hubbot.records import Abstention
+
+if TYPE_CHECKING:
+    from hubbot.embedding import Means, Model
+
+app = typer.Typer(help="Weights as tokens: embeddings and properties of models.", no_args_is_help=True)
+
+Repo = Annotated[str, typer.Argument(help="The model, written owner/name.")]
+With = Annotated[Path, typer.Option("--with", metavar="FOLDER", help="The autoencoder's folder.")]
+
+
+@app.callback()
+def noun() -> None:
+    """Weights as tokens: embeddings and properties of models."""
+
+
+@app.command()
+def embed(
+    context: typer.Context,
+    repo: Repo,
+    with_: With,
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="A safetensors file for all embeddings.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Embed a model's weights as they come from the Hub, without downloading or holding it whole."""
+    from hubbot.embedding import Means, embeddings, kept
+
+    with _fitting(context, repo, with_) as model:
+        mind = model.artifact.model
+        shape = (mind.layout.count, mind.size.latent)
+        pieces = embeddings(model, settings_of(context).max_model_bytes)
+        if out is not None:
+            pieces = kept(pieces, out, shape, _notes(model))
+        means = Means(mind.layout, mind.size.latent)
+        for piece in pieces:
+            means.add(piece)
+    if json:
+        emit(_embedded(model, means))
+        return
+    say(model.upload.repo, style="bold")
+    _tell_cost(model)
+    named = zip(mind.layout.layers, means.layers.norm(dim=1).tolist(), strict=True)
+    rows = [(layer.name, layer.tokens, f"{norm:.3f}") for layer, norm in named]
+    table(["layer", ">tokens", ">norm of its mean"], rows, empty="no layers")
+    if out is not None:
+        say(f"{shape[0]} embeddings of {shape[1]} numbers are in {out}")
+
+
+def _notes(model: Model) -> dict[str, str]:
+    """What a file of embeddings says of itself."""
+    return {
+        "repo": model.upload.repo,
+        "commit": model.upload.commit,
+        "autoencoder": model.artifact.config.name,
+        "version": model.artifact.version,
+    }
+
+
+def _embedded(model: Model, means: Means) -> dict[str, object]:
+    layout = model.artifact.model.layout
+    layers = zip(layout.layers, means.layers.tolist(), strict=True)
+    return {
+        **_notes(model),
+        "tokens": layout.count,
+        "windows": model.windows,
+        "streamed": model.streams,
+        "bytes_read": model.meter.bytes_read,
+        "bytes_stored": model.stored,
+        "mean": means.mean.tolist(),
+        "layers": [{"name": layer.name, "tokens": layer.tokens, "mean": mean} for layer, mean in layers],
+    }
+
+
+@app.command()
+def properties(context: typer.Context, repo: Repo, with_: With, json: AsJson = False) -> None:
+    """What a model's weights say of its training: accuracy, epoch and the like, each with an interval."""
+    from hubbot.embedding import properties as ask
+
+    with _fitting(context, repo, with_) as model:
+        said = ask(model, settings_of(context).max_model_bytes)
+    abstention = said if isinstance(said, Abstention) else None
+    if json:
+        estimates = () if isinstance(said, Abstention) else said
+        read = {"bytes_read": model.meter.bytes_read, "bytes_stored": model.stored}
+        emit({**_notes(model), **read, "properties": estimates, "abstention": abstention})
+        return
+    say(model.upload.repo, style="bold")
+    _tell_cost(model)
+    if isinstance(said, Abstention):
+        say(f"  no answer {said.text} [{said.code}]", style="yellow")
+        return
+    rows = [(e.name, f"{e.value:.3f}", f"{e.low:.3f}-{e.high:.3f}", percent(e.coverage)) for e in said]
+    table(["property", ">estimate", ">interval", ">coverage"], rows, empty="no properties")
+
+
+@contextmanager
+def _fitting(context: typer.Context, repo: str, folder: Path) -> Iterator[Model]:
+    """A model on the Hub that an autoencoder can read, and the Hub is open for as long as it is read."""
+    if not wiring.is_repo(repo):
+        raise UsageError(f"{repo!r} is not a repo", hint="a repo is written owner/name")
+    with wiring.open_hub(settings_of(context)) as hub:
+        from hubbot.embedding import find
+
+        yield find(hub, repo, folder)
+
+
+def _tell_cost(model: Model) -> None:
+    """What was read, and through what."""
+    mind, config = model.artifact.model, model.artifact.config
+    how = "row by row" if model.streams else "whole, and aligned"
+    say(f"  commit    {model.upload.commit}", style="dim")
+    say(f"  through   {config.name} {model.artifact.version}: learned from {config.trained_on}", style="dim")
+    say(f"  model     {len(config.shapes)} tensors, {config.numbers} numbers", style="dim")
+    say(
+        f"  tokens    {mind.layout.count} of {config.length} numbers, in {model.windows} windows", style="dim"
+    )
+    say(f"  read      {how}: {size(model.meter.bytes_read)} of {size(model.stored)}", style="dim")
