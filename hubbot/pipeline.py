@@ -35,6 +35,7 @@ from hubbot.records import (
     Evidence,
     ExpertInfo,
     How,
+    Judgement,
     Placement,
     Reading,
     Sketch,
@@ -107,10 +108,15 @@ def probe(engine: Engine, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[
 
 
 def record(
-    store: Store, upload: Upload, placements: Sequence[Placement], reading: Reading, entry: Entry | None
+    store: Store,
+    upload: Upload,
+    placements: Sequence[Placement],
+    reading: Reading,
+    entry: Entry | None,
+    judgements: Sequence[Judgement] = (),
 ) -> bool:
     """Into the store, all or nothing; False where this reading was already there."""
-    return store.conclude(upload, placements, reading, entry)
+    return store.conclude(upload, placements, reading, entry, judgements)
 
 
 def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> Suggestion | None:

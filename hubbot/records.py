@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -320,6 +321,7 @@ class Estimate:
     Args:
         name: e.g. `accuracy`, on the held-out data of the zoo's task, in [0, 1].
         low, high: between them lies the truth for a share `coverage` of models like this one.
+        least, most: what no model's can be under or over; None where nothing bounds it.
     """
 
     name: str
@@ -327,6 +329,59 @@ class Estimate:
     low: float
     high: float
     coverage: float
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is said in percent: it lies between 0 and 1, or between -1 and 1."""
+        return self.least in (-1, 0) and self.most == 1
+
+    def worded(self, number: float) -> str:
+        """A value, or an end of the interval, for people."""
+        return f"{number:.0%}" if self.is_share else f"{number:.3g}"
+
+    @property
+    def often(self) -> str:
+        """The coverage for people, e.g. `9 of 10`."""
+        share = Fraction(self.coverage).limit_denominator(20)
+        return f"{share.numerator} of {share.denominator}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an autoencoder said of an upload's training: estimates, or an abstention.
+
+    With `repo`, `autoencoder` and `version`, the content ids of all its weight files are the key, as a
+    reading's are: what was judged once is not read again.
+    """
+
+    repo: str
+    commit: str
+    content_ids: tuple[str, ...]
+    autoencoder: str
+    version: str
+    estimates: tuple[Estimate, ...] = ()
+    abstention: Abstention | None = None
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderInfo:
+    """What the rest of hubbot needs to know of an autoencoder that reads properties, without torch.
+
+    Args:
+        version: changes whenever a judgement could change.
+        folder: where its config.json and model.safetensors lie.
+        shapes: of all float tensors of the one architecture that it reads.
+        trained_on: what it learned from, for people.
+    """
+
+    name: str
+    version: str
+    folder: str
+    shapes: Mapping[str, tuple[int, ...]]
+    trained_on: str
 
 
 # --- experts ----------------------------------------------------------------------------------
