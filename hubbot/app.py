@@ -90,6 +90,8 @@ def experts(settings: Settings) -> tuple[ExpertInfo, ...]:
 
 def autoencoders(settings: Settings) -> tuple[AutoencoderInfo, ...]:
     """The autoencoders that the settings name: what they say of a model's training is told with readings."""
+    if not settings.sane_places:
+        return ()
     from hubbot.sane.schema import CONFIG, WEIGHTS, describe
 
     return tuple(describe(folder) for folder in _folders(settings, settings.sane_places, (CONFIG, WEIGHTS)))

@@ -172,7 +172,10 @@ def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = Fal
     half = suggestion.state is SuggestionState.OPENING
     if half and quiet:
         return replace(suggestion, reason=quiet)
-    if not half and not only_look and (enough := quiet or why_not(bot, upload, reading, counted=True)):
+    says = suggestion.estimated
+    if not (half or only_look) and (
+        enough := quiet or why_not(bot, upload, reading, counted=True, estimated=says)
+    ):
         return settle(bot, suggestion, suggestion.state, reason=enough)
     author = pulls.whoami(bot.hub)
     earlier = pulls.earlier(bot.hub, suggestion.repo, author)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from fractions import Fraction
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -344,8 +343,8 @@ class Estimate:
     @property
     def often(self) -> str:
         """The coverage for people, e.g. `9 of 10`."""
-        share = Fraction(self.coverage).limit_denominator(20)
-        return f"{share.numerator} of {share.denominator}"
+        of = min(range(2, 21), key=lambda n: (round(abs(round(self.coverage * n) / n - self.coverage), 6), n))
+        return f"{round(self.coverage * of)} of {of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -557,6 +556,10 @@ class SuggestionState(StrEnum):
     CLOSED = "closed"
 
 
+ESTIMATES = "estimates: "
+"""What a line of `Suggestion.added` begins with that stands for estimates."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """A README edit made from a reading.
@@ -584,6 +587,11 @@ class Suggestion:
     content_ids: tuple[str, ...] = ()
     version: str = ""
     old_text: str | None = None
+
+    @property
+    def estimated(self) -> bool:
+        """Whether an admin had estimates put into it; then it needs no recognised label to be offered."""
+        return any(line.startswith(ESTIMATES) for line in self.added)
 
     @property
     def seal(self) -> str:

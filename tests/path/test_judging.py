@@ -23,7 +23,7 @@ from hubbot.errors import ExpertError
 from hubbot.hub.tensors import contents
 from hubbot.hub.uploads import one
 from hubbot.localhub.server import Server
-from hubbot.orders import obey
+from hubbot.orders import FAILED, obey
 from hubbot.records import Judgement
 from hubbot.rounds import look, poll, read, recheck
 from hubbot.sane.artifact import Artifact, save
@@ -200,3 +200,47 @@ def test_the_page_and_the_command_line_say_so(hub, settings, net, tmp_path):
     assert f"{size.value:.0%}" in page
     assert f"In 4 of 5 such models the truth lies between {size.low:.0%} and {size.high:.0%}." in page
     assert "unlike those that sizes learned from" in strange
+
+
+CARD = b"""---\nlicense: mit\nmodel-index:\n- name: net\n  results: []\n---\n# Mine\n\nOwn words.\n"""
+
+
+def test_estimates_reach_a_card_only_when_an_admin_asks_and_say_what_they_are(hub, settings, net):
+    def order(verb: str, repo: str = ANN) -> str:
+        number = bot.store.enqueue(verb, {"repo": repo}, "ann@here")
+        obey(bot)
+        return bot.store.command(number).outcome
+
+    silent = {"ann/strange": each(net, lambda value: 9 * value), "ann/other": {"c": torch.zeros(2)}}
+    for repo, tensors in {ANN: net, **silent}.items():
+        upload(hub.repos, repo, {"model.safetensors": packed(tensors), "README.md": CARD})
+    upload(
+        hub.repos, "ann/shy", {"model.safetensors": packed(net), "README.md": b"---\nhubbot: false\n---\n"}
+    )
+    with open_bot(replace(settings, mode="auto")) as bot:
+        poll(bot)
+        poll(bot)
+        assert bot.store.suggestions() == [], "nobody asked"
+        for repo in (*silent, "nobody/here"):
+            assert order("card estimates", repo).startswith(FAILED)
+        assert "hubbot: false" in order("card estimates", "ann/shy")
+        assert bot.store.suggestions() == []
+        assert order("card estimates").endswith("adds estimates: size")
+        draft = bot.store.suggestion(ANN)
+        assert draft.new_text.startswith(CARD.decode()), "every byte of the owner's is there, and no metadata"
+        assert "**Estimated from the weights by hubbot, not measured.**" in draft.new_text
+        [size] = judged(bot)[0].estimates
+        line = f"- `size`: about {size.value:.0%}, between {size.low:.0%} and {size.high:.0%}"
+        for text in (draft.new_text, draft.body):
+            assert line in text
+            assert "4 of 5 models like those that the autoencoder learned from" in text
+        for words in ("hubbot: false", "hubbot tell", "bot@example.org", "no field that a leaderboard reads"):
+            assert words in draft.body
+        assert "no estimates" in order("card estimates", "ann/strange")
+        assert "offered as they are" in order("card edit")
+        assert order("card estimates").endswith("adds estimates: size"), "asked twice, it is one draft"
+        assert bot.store.suggestion(ANN).seal == draft.seal
+        assert order("card open").startswith("opened http")
+        assert "one at a time" in order("card estimates")
+    readme = hub.repos.read(ANN, "README.md", "refs/pr/1")
+    assert readme == draft.new_text.encode()
