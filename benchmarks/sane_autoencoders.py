@@ -17,7 +17,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from benchmarks.report import RESULTS
-from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.autoencoder import Autoencoder
+from hubbot.sane.schema import Size
 from hubbot.sane.train import Course
 from hubbot.training.sane import Plan, Study, learn
 from hubbot.training.zoos import build_zoo

@@ -36,9 +36,10 @@ from hubbot.embedding import Means, embeddings, fitting
 from hubbot.hub.client import Hub
 from hubbot.hub.uploads import one
 from hubbot.localhub.repos import Repos
-from hubbot.sane.artifact import Artifact, Config, load, save
-from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.artifact import Artifact, load, save
+from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.judge import embedding
+from hubbot.sane.schema import Config, Size
 
 TOKEN = 1024
 SMALL = Size(width=64, latent=16, blocks=1, heads=2, window=64, halo=8, projection=8)

@@ -21,6 +21,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     understanding
     shelves
     visits | growth | promotion | review
+    judging
     pipeline
     courtesy
     bot
@@ -48,9 +49,11 @@ if TYPE_CHECKING:
     from hubbot.library import ExpertVersion, Library, ModelPage
     from hubbot.records import (
         Bin,
+        Estimate,
         ExpertInfo,
         Glance,
         Hit,
+        Judgement,
         LayerScore,
         Prediction,
         Reading,
@@ -69,6 +72,7 @@ _HOMES = {
     "Concept": "hubbot.surveying",
     "Crown": "hubbot.surveying",
     "Desk": "hubbot.desk",
+    "Estimate": "hubbot.records",
     "ExpertInfo": "hubbot.records",
     "ExpertVersion": "hubbot.library",
     "Facet": "hubbot.searching",
@@ -77,6 +81,7 @@ _HOMES = {
     "Group": "hubbot.surveying",
     "Hit": "hubbot.records",
     "HubbotError": "hubbot.errors",
+    "Judgement": "hubbot.records",
     "LayerScore": "hubbot.records",
     "Library": "hubbot.library",
     "Mark": "hubbot.surveying",
@@ -101,6 +106,7 @@ __all__ = [
     "Concept",
     "Crown",
     "Desk",
+    "Estimate",
     "ExpertInfo",
     "ExpertVersion",
     "Facet",
@@ -109,6 +115,7 @@ __all__ = [
     "Group",
     "Hit",
     "HubbotError",
+    "Judgement",
     "LayerScore",
     "Library",
     "Mark",

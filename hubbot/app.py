@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from hubbot.errors import StoreError, UsageError
 from hubbot.index.question import LANGUAGE as LANGUAGE  # said again for the command line
-from hubbot.records import ExpertInfo, Placement, Reading, Upload
+from hubbot.records import AutoencoderInfo, ExpertInfo, Judgement, Placement, Reading, Upload
 from hubbot.settings import Settings, load, split_list
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """One model, one answer: what it is, where it belongs, what its expert said."""
+    """One model, one answer: what it is, where it belongs, what its expert and autoencoders said."""
 
     upload: Upload
     placement: Placement
     reading: Reading
     expert: ExpertInfo | None
+    judgements: tuple[Judgement, ...] = ()
 
 
 def open_hub(settings: Settings, *, patient: bool = False) -> Hub:
@@ -79,18 +80,26 @@ def experts(settings: Settings) -> tuple[ExpertInfo, ...]:
     """The experts at hand: those that ship with hubbot, then those that the settings name."""
     from hubbot.experts.artifact import describe
     from hubbot.experts.router import shipped
-    from hubbot.experts.trust import trust
+    from hubbot.experts.schema import CONFIG, TRAINED_ON, WEIGHTS
+    from hubbot.experts.trust import EVALUATION, trust
 
-    folders = [*shipped(), *_further_experts(settings)]
+    files = (CONFIG, WEIGHTS, TRAINED_ON, EVALUATION)
+    folders = [*shipped(), *_folders(settings, settings.expert_places, files)]
     return tuple(replace(describe(folder), trust=trust(folder)) for folder in folders)
 
 
-def _further_experts(settings: Settings) -> Iterator[Path]:
-    """Folders as they are; what is no folder is a repo, of which a snapshot is fetched."""
-    from hubbot.experts.schema import CONFIG, TRAINED_ON, WEIGHTS
-    from hubbot.experts.trust import EVALUATION
+def autoencoders(settings: Settings) -> tuple[AutoencoderInfo, ...]:
+    """The autoencoders that the settings name: what they say of a model's training is told with readings."""
+    if not settings.sane_places:
+        return ()
+    from hubbot.sane.schema import CONFIG, WEIGHTS, describe
 
-    for place in settings.expert_places:
+    return tuple(describe(folder) for folder in _folders(settings, settings.sane_places, (CONFIG, WEIGHTS)))
+
+
+def _folders(settings: Settings, places: Sequence[str], files: Sequence[str]) -> Iterator[Path]:
+    """Folders as they are; what is no folder is a repo, of which a snapshot of these files is fetched."""
+    for place in places:
         folder = Path(place).expanduser()
         if folder.is_dir() or place.count("/") != 1:
             yield folder
@@ -98,9 +107,7 @@ def _further_experts(settings: Settings) -> Iterator[Path]:
         from hubbot.hub.snapshots import snapshot
 
         with open_hub(settings) as hub:
-            yield snapshot(
-                hub, place, (CONFIG, WEIGHTS, TRAINED_ON, EVALUATION), settings.home_path / "experts"
-            )
+            yield snapshot(hub, place, files, settings.home_path / "experts")
 
 
 def router(settings: Settings, promoted: Sequence[Promotion] | None = None) -> Router:
@@ -153,7 +160,14 @@ def open_reader(
         open_hub(settings) as hub,
         Engine(settings.device, longest_batch_s=settings.batch_timeout_s) as engine,
     ):
-        yield Reader(hub=hub, forest=forest, router=minds, engine=engine)
+        yield Reader(
+            hub=hub,
+            forest=forest,
+            router=minds,
+            engine=engine,
+            autoencoders=autoencoders(settings),
+            most_whole_bytes=settings.sane_bytes,
+        )
 
 
 def _remembered(settings: Settings, ask: Callable[[Store], Sequence[T]]) -> Sequence[T]:
@@ -243,7 +257,8 @@ def tell(repo: str, settings: Settings | None = None) -> Telling:
         raise UsageError(f"{repo!r} is not a repo", hint="a repo is written owner/name")
     with open_reader(settings or load()) as reader:
         seen, reading = consult(reader, repo)
-        return Telling(seen.upload, seen.placement, reading, seen.expert)
+        said = seen.judging.said if seen.judging else ()
+        return Telling(seen.upload, seen.placement, reading, seen.expert, said)
 
 
 def open_desk(database: str | None = None) -> Desk | None:

@@ -12,18 +12,18 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from hubbot.bot import Bot
+from hubbot.bot import Bot, Event
 from hubbot.descent import PASSING
-from hubbot.engine import Answer
+from hubbot.engine import Answer, Mind
 from hubbot.errors import EngineError, HubbotError, StoreUnavailable
 from hubbot.growth import relate
 from hubbot.pipeline import record, suggest
-from hubbot.records import ExpertInfo, Reading, Tensors, Upload
+from hubbot.records import Judgement, Reading, Tensors, Upload
 from hubbot.visits import Visit, failed, visit
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,9 @@ def process(bot: Bot, fresh: Iterable[Upload]) -> list[Upload]:
                 if (upload := next(coming, None)) is None:
                     break
                 bot.watch(upload)
-                known = bot.store.reading(upload.repo)
-                under_way[threads.submit(visit, bot.reader, upload, known)] = upload
+                judged = bot.store.judgements(upload.repo) if bot.reader.autoencoders else ()
+                known = bot.store.reading(upload.repo), judged
+                under_way[threads.submit(visit, bot.reader, upload, *known)] = upload
             if not under_way and not batches.held:
                 return batches.unfinished
             batches.hurry(nobody_comes=not under_way)
@@ -78,9 +79,9 @@ _Member = tuple[Visit, Tensors]
 
 @dataclass(slots=True)
 class _Batch:
-    """Visits to be answered by one expert, and since when the first of them waits."""
+    """Visits to be answered by one expert or autoencoder, and since when the first of them waits."""
 
-    expert: ExpertInfo
+    mind: Mind
     members: list[_Member] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
 
@@ -91,7 +92,7 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Batches:
-    """Visits on their way through the engine, gathered by expert; all writing happens in here."""
+    """Visits on their way through the engine, gathered by who is asked; all writing happens in here."""
 
     bot: Bot
     gathered: dict[str, _Batch] = field(default_factory=dict)
@@ -112,16 +113,23 @@ class _Batches:
         self._alone(upload, lambda: self.take(visited.result()))
 
     def take(self, seen: Visit) -> None:
-        """Gather a visit with tensors, asking the engine when a batch is full; conclude any other."""
+        """Gather a visit with tensors, first for autoencoders and then for its expert; conclude any other."""
+        if seen.judging and seen.judging.tensors:
+            self._gather(seen.judging.left[0], seen, seen.judging.tensors)
+            return
         if seen.tensors is None or seen.others is None:
             self.bot.watch(seen.placement)
         if seen.expert is None or seen.tensors is None:
             self._conclude(seen, seen.reading())
-            return
-        batch = self.gathered.setdefault(seen.expert.folder, _Batch(seen.expert))
-        batch.members.append((seen, seen.tensors))
+        else:
+            self._gather(seen.expert, seen, seen.tensors)
+
+    def _gather(self, mind: Mind, seen: Visit, tensors: Tensors) -> None:
+        """Ask the engine when a batch is full."""
+        batch = self.gathered.setdefault(mind.folder, _Batch(mind))
+        batch.members.append((seen, tensors))
         if len(batch.members) >= self.bot.batch_size:
-            self._ask(self.gathered.pop(seen.expert.folder))
+            self._ask(self.gathered.pop(mind.folder))
 
     def hurry(self, *, nobody_comes: bool) -> None:
         """Ask for the batches that have waited long enough, or that nobody else will join."""
@@ -164,36 +172,51 @@ class _Batches:
         Args:
             alone: others of the batch were answered, so that a failure is this model's own doing.
         """
-        if isinstance(answer, EngineError):
+        if seen.judging and seen.judging.tensors and not isinstance(answer, Reading):
+            self.take(replace(seen, judging=seen.judging.heard(answer)))
+        elif isinstance(answer, EngineError):
             if alone:
                 self.give_up(seen.upload, answer, self.bot.store.tries(seen.upload) + 1)
             else:
                 self.leave(seen.upload, answer)
-        elif seen.others is None:
-            self._conclude(seen, seen.reading(answer))
-        else:
-            self.take(seen.heard(answer))
+        elif isinstance(answer, Reading):
+            if seen.others is None:
+                self._conclude(seen, seen.reading(answer))
+            else:
+                self.take(seen.heard(answer))
 
     def _ask(self, batch: _Batch) -> None:
-        self.asked[self.bot.reader.engine.submit(batch.expert, batch.tensors)] = batch
+        self.asked[self.bot.reader.engine.submit(batch.mind, batch.tensors)] = batch
 
     def _conclude(self, seen: Visit, reading: Reading) -> None:
         """The end of the path; each step may be repeated, so that a stop between two loses nothing."""
         placements, entry = [seen.placement], None
         if seen.sketch:
             placements, entry = relate(self.bot, seen.upload, seen.placement, seen.sketch)
-        record(self.bot.store, seen.upload, placements, reading, entry)
-        for adopted in placements[1:]:
-            self.bot.watch(adopted)
-        self.bot.watch(reading)
+        fault, judgements = self._judged(seen)
+        record(self.bot.store, seen.upload, placements, reading, entry, judgements)
+        come: tuple[Event, ...] = (*placements[1:], reading, *judgements)
+        for event in come:
+            self.bot.watch(event)
         try:
             suggestion = suggest(self.bot, seen.upload, reading, seen.expert) if seen.expert else None
         except PASSING as error:
             self.leave(seen.upload, error)
             return
-        self.bot.store.finish_upload(seen.upload)
+        if fault:
+            self.leave(seen.upload, fault)
+        else:
+            self.bot.store.finish_upload(seen.upload)
         if suggestion:
             self.bot.watch(suggestion)
+
+    def _judged(self, seen: Visit) -> tuple[HubbotError | None, tuple[Judgement, ...]]:
+        """What autoencoders said; with it the Hub's fault, where it is worth to come again for the rest."""
+        if seen.judging is None:
+            return None, ()
+        if seen.judging.fault and self.bot.store.tries(seen.upload) + 1 < self.bot.most_tries:
+            return seen.judging.fault, seen.judging.said
+        return None, seen.judging.given_up().said
 
     def leave(self, upload: Upload, error: HubbotError) -> None:
         """To a later poll, and after many of those to the record: nobody is asked in vain for ever."""

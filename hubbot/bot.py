@@ -12,12 +12,12 @@ from hubbot.engine import Engine
 from hubbot.experts.router import Router
 from hubbot.hub.client import Hub
 from hubbot.policy import Quiet
-from hubbot.records import Placement, Reading, Suggestion, Upload
+from hubbot.records import AutoencoderInfo, Judgement, Placement, Reading, Suggestion, Upload
 from hubbot.store.store import Store
 from hubbot.trees.forest import Forest
 from hubbot.trees.kin import Crowds
 
-Event: TypeAlias = Upload | Placement | Reading | Suggestion
+Event: TypeAlias = Upload | Placement | Reading | Judgement | Suggestion
 """What happened, told to whoever watches: the record itself."""
 
 
@@ -44,12 +44,19 @@ class Manners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """All that reading a model takes, and nothing that writes: Hub, roots, experts, worker."""
+    """All that reading a model takes, and nothing that writes: Hub, roots, experts, worker.
+
+    Args:
+        autoencoders: what whole models of the few architectures that they know are judged by.
+        most_whole_bytes: weight files that are larger are not read as a whole.
+    """
 
     hub: Hub
     forest: Forest
     router: Router
     engine: Engine
+    autoencoders: tuple[AutoencoderInfo, ...] = ()
+    most_whole_bytes: int = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ def last_look(
         return "the repo has moved on since"
     if suggestion.version != reading.version:
         return "another version of its expert has read it since"
-    if refusal := why_not(bot, upload, reading, earlier):
+    if refusal := why_not(bot, upload, reading, earlier, estimated=suggestion.estimated):
         return refusal
     if not asked and any(pull.title == suggestion.title for pull in earlier):
         return "a pull request of ours with this title was answered already"
@@ -135,7 +135,13 @@ def owner_asks(bot: Bot, upload: Upload, reading: Reading) -> bool:
 
 
 def why_not(
-    bot: Bot, upload: Upload, reading: Reading, earlier: Sequence[PullRequest] = (), *, counted: bool = False
+    bot: Bot,
+    upload: Upload,
+    reading: Reading,
+    earlier: Sequence[PullRequest] = (),
+    *,
+    counted: bool = False,
+    estimated: bool = False,
 ) -> str | None:
     """What the policy says; how many are open for the owner and today counts only where it is asked."""
     manners, store, yesterday = bot.manners, bot.store, datetime.now(UTC) - timedelta(days=1)
@@ -152,6 +158,7 @@ def why_not(
         pulls_per_day=manners.pulls_per_day,
         mode=manners.mode,
         asked=owner_asks(bot, upload, reading),
+        estimated=estimated,
     )
 
 

@@ -1,9 +1,10 @@
 """Where the heavy steps run: on this machine, in one worker process per device.
 
-The bot's own process polls, fetches and records, and never imports torch. `probe` crosses over to a worker,
-which loads an expert once and keeps it. Workers are forked from a server that has imported torch and touched
-no device (forked from one that has, they could not use CUDA), so that a lost one is replaced in no time.
-Batches are asked for with `submit`, so that fetching the next one overlaps computing this one.
+The bot's own process polls, fetches and records, and never imports torch. `submit` crosses over to a worker,
+which loads an expert or an autoencoder once and keeps it. Workers are forked from a server that has imported
+torch and touched no device (forked from one that has, they could not use CUDA), so that a lost one is
+replaced in no time.
+Nobody waits for it, so that fetching the next batch overlaps computing this one.
 """
 
 from __future__ import annotations
@@ -20,19 +21,23 @@ from functools import cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar, cast
 
-from hubbot.errors import BatchFailed, EngineError, HubbotError, OutOfMemory
-from hubbot.records import ExpertInfo, Reading, Tensors
+from hubbot.errors import BatchFailed, EngineError, ExpertError, HubbotError, OutOfMemory
+from hubbot.records import AutoencoderInfo, ExpertInfo, Judgement, Reading, Tensors
 
 if TYPE_CHECKING:
     from hubbot.experts.expert import Expert
+    from hubbot.sane.artifact import Artifact
 
 P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-Answer: TypeAlias = Reading | EngineError
+Mind: TypeAlias = ExpertInfo | AutoencoderInfo
+"""Who answers: an expert with readings, an autoencoder with judgements."""
+
+Answer: TypeAlias = Reading | Judgement | EngineError
 """What one model of a batch came to."""
 
 START_S = 120.0
@@ -42,7 +47,7 @@ _device = "cpu"  # the worker's own; set once by _start
 
 
 class Engine:
-    """A worker process that answers batches of tensors with readings, and somebody who watches over it.
+    """A worker process that answers batches of tensors, and somebody who watches over it.
 
     A batch that the worker dies of, or that it does not finish, or that does not fit into its memory is
     asked again in halves, each with a worker in order, down to the one model that cannot be read.
@@ -61,14 +66,14 @@ class Engine:
         self._pid = 0
         self._watch = ThreadPoolExecutor(1, thread_name_prefix="engine")  # one batch at a time
 
-    def submit(self, expert: ExpertInfo, batch: Sequence[Tensors]) -> Future[list[Answer]]:
+    def submit(self, mind: Mind, batch: Sequence[Tensors]) -> Future[list[Answer]]:
         """Ask for what a batch comes to, in its order; the worker starts with the first call.
 
         Returns:
-            One reading per model, or the error that it alone ran into. An error of the whole batch, of a
-            device that is not there for instance, is the future's.
+            One reading or judgement per model, or the error that it alone ran into. An error of the whole
+            batch, of a device that is not there for instance, is the future's.
         """
-        return self._watch.submit(self._answers, expert, tuple(batch))
+        return self._watch.submit(self._answers, mind, tuple(batch))
 
     def probe(self, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[Reading]:
         """The readings of a batch.
@@ -80,7 +85,15 @@ class Engine:
         for answer in answers:
             if isinstance(answer, EngineError):
                 raise answer
-        return [answer for answer in answers if not isinstance(answer, EngineError)]
+        return [answer for answer in answers if isinstance(answer, Reading)]
+
+    def judge(self, autoencoder: AutoencoderInfo, upload: Tensors) -> Judgement | EngineError:
+        """The judgement of one upload, or why there is none."""
+        try:
+            [answer] = self.submit(autoencoder, [upload]).result()
+        except EngineError as error:
+            return error
+        return cast("Judgement | EngineError", answer)
 
     def resolved_device(self) -> str:
         """The device the worker really computes on, e.g. `cpu`."""
@@ -100,25 +113,25 @@ class Engine:
 
     # --- in the watching thread -----------------------------------------------------------------
 
-    def _answers(self, expert: ExpertInfo, batch: tuple[Tensors, ...]) -> list[Answer]:
+    def _answers(self, mind: Mind, batch: tuple[Tensors, ...]) -> list[Answer]:
         if self._most and len(batch) > self._most:
-            return self._in_halves(expert, batch)
+            return self._in_halves(mind, batch)
         try:
-            return list(self._asked(_probe, expert.folder, batch))
+            return list(self._asked(_consult, mind, batch))
         except BatchFailed as error:
             log.warning("%s (%d models)", error, len(batch))
             if len(batch) > 1:
                 if isinstance(error, OutOfMemory):
                     self._most = len(batch) // 2
-                return self._in_halves(expert, batch)
+                return self._in_halves(mind, batch)
         try:
-            return list(self._asked(_probe, expert.folder, batch))
+            return list(self._asked(_consult, mind, batch))
         except BatchFailed as error:
             return [EngineError(f"no reading, twice: {error.message}", repo=batch[0].repo)]
 
-    def _in_halves(self, expert: ExpertInfo, batch: tuple[Tensors, ...]) -> list[Answer]:
+    def _in_halves(self, mind: Mind, batch: tuple[Tensors, ...]) -> list[Answer]:
         half = len(batch) // 2
-        return [*self._answers(expert, batch[:half]), *self._answers(expert, batch[half:])]
+        return [*self._answers(mind, batch[:half]), *self._answers(mind, batch[half:])]
 
     def _asked(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What the worker answers, a new one where it was lost.
@@ -200,11 +213,29 @@ def _expert(folder: str) -> Expert:
     return load(Path(folder), device=_where())
 
 
-def _probe(folder: str, batch: Sequence[Tensors]) -> list[Reading]:
+@cache
+def _autoencoder(folder: str) -> Artifact:
+    from hubbot.sane.artifact import load
+
+    try:
+        return load(Path(folder))
+    except ExpertError as error:  # no fault of the models that it is to judge
+        raise EngineError(str(error)) from None
+
+
+def _answered(mind: Mind, batch: Sequence[Tensors]) -> list[Reading] | list[Judgement]:
+    if isinstance(mind, ExpertInfo):
+        return _expert(mind.folder).consult(batch)
+    from hubbot.sane.judge import consult
+
+    return [consult(_autoencoder(mind.folder), one) for one in batch]
+
+
+def _consult(mind: Mind, batch: Sequence[Tensors]) -> list[Reading] | list[Judgement]:
     import torch
 
     try:
-        return _expert(folder).consult(batch)
+        return _answered(mind, batch)
     except (MemoryError, RuntimeError) as error:
         full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
         if not full:

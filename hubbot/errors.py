@@ -15,7 +15,8 @@
     │   ├── TruncatedFile     the file ends before its header says so
     │   ├── TensorNotFound    the file has no tensor of that name
     │   ├── ShapeMismatch     the tensor is not of the shape that the expert knows
-    │   └── UnsupportedDtype  a storage format that is not plain numbers
+    │   ├── UnsupportedDtype  a storage format that is not plain numbers
+    │   └── NotFinite         the tensor holds NaN or infinite values
     ├── CardError             a model card cannot be read
     │   └── CardNotEditable   a model card cannot be edited without touching the owner's bytes
     ├── ExpertError           an expert's folder cannot be used
@@ -179,6 +180,12 @@ class UnsupportedDtype(WeightsError):
     """The tensor is stored in a format that is not plain numbers."""
 
     code = "unsupported-dtype"
+
+
+class NotFinite(WeightsError):
+    """The tensor holds NaN or infinite values."""
+
+    code = "not-finite"
 
 
 class CardError(HubbotError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from hubbot.index.question import LANGUAGE
-from hubbot.records import ExpertInfo, Glance, Hit, Label, Placement, Reading, Suggestion, Upload
+from hubbot.records import ExpertInfo, Glance, Hit, Judgement, Label, Placement, Reading, Suggestion, Upload
 from hubbot.searching import Facet, SearchAnswer, Searcher
 from hubbot.store.forest import Brood
 from hubbot.surveying import Forest, Surveyor, TreeMap, TreePicture
@@ -70,6 +70,7 @@ class ModelPage:
     reading: Reading | None = None
     suggestion: Suggestion | None = None
     expert: ExpertInfo | None = None
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def declared(self) -> dict[str, tuple[str, ...]]:
@@ -184,6 +185,7 @@ class Library:
                 one.reading,
                 one.suggestion,
                 experts.get((one.reading.expert, one.reading.version)) if one.reading else None,
+                one.judgements,
             )
             for one in known
         ]

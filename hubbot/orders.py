@@ -18,7 +18,7 @@ from hubbot.hub import uploads
 from hubbot.pipeline import open_pull_request
 from hubbot.promotion import promote, roll_back
 from hubbot.records import SuggestionState
-from hubbot.review import REVIEWED, Change, approve, edit, reject, reviewed
+from hubbot.review import REVIEWED, Change, approve, edit, estimates, reject, reviewed
 from hubbot.rounds import add_root, rerun
 from hubbot.store.choice import Choice
 from hubbot.store.commands import Command
@@ -84,6 +84,10 @@ def _edit_card(bot: Bot, order: Order) -> str:
     return edit(bot, order.args["repo"], change, order.args.get("seal"))
 
 
+def _estimate_card(bot: Bot, order: Order) -> str:
+    return estimates(bot, order.args["repo"])
+
+
 def _open_card(bot: Bot, order: Order) -> str:
     if not bot.manners.contact:
         raise UsageError("owners could not reach you", hint="set HUBBOT_CONTACT to an address")
@@ -118,6 +122,7 @@ VERBS: Mapping[str, Callable[[Bot, Order], str]] = {
     "card approve": _approve_card,
     "card reject": _reject_card,
     "card edit": _edit_card,
+    "card estimates": _estimate_card,
     "card open": _open_card,
     "expert promote": _promote_expert,
     "expert rollback": _roll_expert_back,

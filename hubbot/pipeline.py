@@ -35,6 +35,7 @@ from hubbot.records import (
     Evidence,
     ExpertInfo,
     How,
+    Judgement,
     Placement,
     Reading,
     Sketch,
@@ -107,10 +108,15 @@ def probe(engine: Engine, expert: ExpertInfo, batch: Sequence[Tensors]) -> list[
 
 
 def record(
-    store: Store, upload: Upload, placements: Sequence[Placement], reading: Reading, entry: Entry | None
+    store: Store,
+    upload: Upload,
+    placements: Sequence[Placement],
+    reading: Reading,
+    entry: Entry | None,
+    judgements: Sequence[Judgement] = (),
 ) -> bool:
     """Into the store, all or nothing; False where this reading was already there."""
-    return store.conclude(upload, placements, reading, entry)
+    return store.conclude(upload, placements, reading, entry, judgements)
 
 
 def suggest(bot: Bot, upload: Upload, reading: Reading, expert: ExpertInfo) -> Suggestion | None:
@@ -166,7 +172,10 @@ def open_pull_request(bot: Bot, suggestion: Suggestion, *, only_look: bool = Fal
     half = suggestion.state is SuggestionState.OPENING
     if half and quiet:
         return replace(suggestion, reason=quiet)
-    if not half and not only_look and (enough := quiet or why_not(bot, upload, reading, counted=True)):
+    says = suggestion.estimated
+    if not (half or only_look) and (
+        enough := quiet or why_not(bot, upload, reading, counted=True, estimated=says)
+    ):
         return settle(bot, suggestion, suggestion.state, reason=enough)
     author = pulls.whoami(bot.hub)
     earlier = pulls.earlier(bot.hub, suggestion.repo, author)

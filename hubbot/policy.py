@@ -46,6 +46,7 @@ def may_suggest(
     pulls_per_day: int,
     mode: str,
     asked: bool = False,
+    estimated: bool = False,
 ) -> str | None:
     """Whether a suggestion may be made, or opened.
 
@@ -57,6 +58,7 @@ def may_suggest(
         opened_for_owner: our pull requests that count against `pulls_per_owner`, this one left out.
         opened_today: those of the last day, this one left out.
         asked: the owner asked for it: what they answered earlier no longer silences us.
+        estimated: it holds estimates that an admin asked for, and so something to say whatever the reading.
 
     Returns:
         None if it may; otherwise why not, as a sentence for a person.
@@ -64,7 +66,7 @@ def may_suggest(
     if mode == "off":
         return "suggestions are switched off"
     return (
-        _nothing_to_say(reading)
+        (None if estimated else _nothing_to_say(reading))
         or _left_alone(upload)
         or _unwelcome(upload, opted_out, blocked)
         or _under_way(earlier, previous)

@@ -320,6 +320,7 @@ class Estimate:
     Args:
         name: e.g. `accuracy`, on the held-out data of the zoo's task, in [0, 1].
         low, high: between them lies the truth for a share `coverage` of models like this one.
+        least, most: what no model's can be under or over; None where nothing bounds it.
     """
 
     name: str
@@ -327,6 +328,59 @@ class Estimate:
     low: float
     high: float
     coverage: float
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is said in percent: it lies between 0 and 1, or between -1 and 1."""
+        return self.least in (-1, 0) and self.most == 1
+
+    def worded(self, number: float) -> str:
+        """A value, or an end of the interval, for people."""
+        return f"{number:.0%}" if self.is_share else f"{number:.3g}"
+
+    @property
+    def often(self) -> str:
+        """The coverage for people, e.g. `9 of 10`."""
+        of = min(range(2, 21), key=lambda n: (round(abs(round(self.coverage * n) / n - self.coverage), 6), n))
+        return f"{round(self.coverage * of)} of {of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an autoencoder said of an upload's training: estimates, or an abstention.
+
+    With `repo`, `autoencoder` and `version`, the content ids of all its weight files are the key, as a
+    reading's are: what was judged once is not read again.
+    """
+
+    repo: str
+    commit: str
+    content_ids: tuple[str, ...]
+    autoencoder: str
+    version: str
+    estimates: tuple[Estimate, ...] = ()
+    abstention: Abstention | None = None
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderInfo:
+    """What the rest of hubbot needs to know of an autoencoder that reads properties, without torch.
+
+    Args:
+        version: changes whenever a judgement could change.
+        folder: where its config.json and model.safetensors lie.
+        shapes: of all float tensors of the one architecture that it reads.
+        trained_on: what it learned from, for people.
+    """
+
+    name: str
+    version: str
+    folder: str
+    shapes: Mapping[str, tuple[int, ...]]
+    trained_on: str
 
 
 # --- experts ----------------------------------------------------------------------------------
@@ -502,6 +556,10 @@ class SuggestionState(StrEnum):
     CLOSED = "closed"
 
 
+ESTIMATES = "estimates: "
+"""What a line of `Suggestion.added` begins with that stands for estimates."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """A README edit made from a reading.
@@ -529,6 +587,11 @@ class Suggestion:
     content_ids: tuple[str, ...] = ()
     version: str = ""
     old_text: str | None = None
+
+    @property
+    def estimated(self) -> bool:
+        """Whether an admin had estimates put into it; then it needs no recognised label to be offered."""
+        return any(line.startswith(ESTIMATES) for line in self.added)
 
     @property
     def seal(self) -> str:

@@ -9,14 +9,15 @@ holds for it: bytes are put in, and none of the owner's is touched.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hubbot.bot import Bot
 from hubbot.card.compose import reworded
-from hubbot.courtesy import offered, settle, weighed
+from hubbot.card.estimates import best, with_estimates
+from hubbot.courtesy import composed, offered, owner_asks, refused, settle, weighed, why_not
 from hubbot.errors import UsageError
-from hubbot.hub import pulls
-from hubbot.records import Suggestion, SuggestionState
+from hubbot.hub import pulls, uploads
+from hubbot.records import ExpertInfo, Reading, Suggestion, SuggestionState
 
 LONGEST_REASON = 500
 """Characters."""
@@ -79,6 +80,39 @@ def edit(bot: Bot, repo: str, change: Change, seal: str | None = None) -> str:
     return f"the suggestion for {repo} is edited, and adds {', '.join(now.added)}"
 
 
+def estimates(bot: Bot, repo: str) -> str:
+    """Offer what autoencoders estimated, beside what else there is to suggest: never done unasked.
+
+    Raises:
+        UsageError: nothing is estimated of the weights that are there now; manners forbid it; the card
+            cannot be edited.
+        HubError: the repo or its card cannot be had.
+    """
+    known, upload = next(iter(bot.store.several([repo])), None), uploads.one(bot.hub, repo)
+    judgement = best(known.judgements) if known else None
+    if known is None or known.reading is None or judgement is None:
+        raise UsageError("no estimates of its training are recorded", repo=repo)
+    if known.upload.commit != upload.commit or upload.repo != repo:
+        raise UsageError("the repo has moved on since", repo=repo, hint=f"`hubbot upload retry {repo}` first")
+    before, reading = known.suggestion, known.reading
+    if before and before.state in (SuggestionState.OPENING, SuggestionState.OPEN):
+        raise UsageError(f"its suggestion is {before.state}, and there is one at a time", repo=repo)
+    if refusal := why_not(bot, upload, reading, estimated=True):
+        raise UsageError(refusal, repo=repo)
+    expert = _expert(bot, reading)
+    no = before is not None and before.state is SuggestionState.REJECTED and weighed(before, reading)
+    if expert and reading.recognised and not no:
+        plain = composed(bot, upload, reading, expert)
+    else:
+        plain = replace(refused(upload, reading, ""), content_ids=reading.content_ids)
+    card = pulls.read_card(bot.hub, repo, upload.commit) or b""
+    made = with_estimates(plain, judgement, card, contact=bot.manners.contact)
+    if made.state is SuggestionState.REFUSED:
+        raise UsageError(f"they cannot be offered: {made.reason}", repo=repo)
+    bot.store.save_suggestion(made, asked=owner_asks(bot, upload, reading))
+    return f"the suggestion for {repo} adds {', '.join(made.added)}"
+
+
 def reviewed(
     bot: Bot, repo: str, seal: str | None, states: Collection[SuggestionState] = REVIEWED
 ) -> Suggestion:
@@ -103,9 +137,11 @@ def reviewed(
 
 def _recomposed(bot: Bot, before: Suggestion, change: Change) -> tuple[Suggestion, Suggestion]:
     """What is composed with the change; and what was composed with the lines that it has before it."""
+    if before.estimated:
+        hint = "approve it, or reject it"
+        raise UsageError("estimates are offered as they are", repo=before.repo, hint=hint)
     reading = bot.store.reading(before.repo)
-    known = {(info.name, info.version): info for info in bot.store.experts()}
-    expert = known.get((reading.expert, reading.version)) if reading else None
+    expert = _expert(bot, reading) if reading else None
     if reading is None or expert is None or not weighed(before, reading):
         raise UsageError("its weights were read again since, and what was read is another", repo=before.repo)
     card = pulls.read_card(bot.hub, before.repo, before.base_commit) or b""
@@ -129,6 +165,12 @@ def _recomposed(bot: Bot, before: Suggestion, change: Change) -> tuple[Suggestio
     if now.state is SuggestionState.REFUSED:
         raise UsageError(f"nothing is left of it: {now.reason}", repo=before.repo)
     return now, made(everything - set(has))
+
+
+def _expert(bot: Bot, reading: Reading) -> ExpertInfo | None:
+    """Who gave the reading."""
+    known = {(info.name, info.version): info for info in bot.store.experts()}
+    return known.get((reading.expert, reading.version))
 
 
 def _words(said: str | None, before: str, composed: str, now: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -122,13 +123,21 @@ def recheck(bot: Bot, most: int) -> list[Reading]:
 
 def consult(reader: Reader, repo: str) -> tuple[Visit, Reading]:
     """One repo by name, nothing written anywhere: `hubbot tell`."""
-    seen = visit(reader, uploads.one(reader.hub, repo))
+    seen = judged(reader, visit(reader, uploads.one(reader.hub, repo)))
     while seen.tensors is not None and seen.expert is not None:
         said = probe(reader.engine, seen.expert, [seen.tensors])[0]
         if seen.others is None:
             return seen, seen.reading(said)
         seen = seen.heard(said)
     return seen, seen.reading()
+
+
+def judged(reader: Reader, seen: Visit) -> Visit:
+    """The visit after the answers of all autoencoders that know its architecture."""
+    judging = seen.judging
+    while judging and judging.tensors:
+        judging = judging.heard(reader.engine.judge(judging.left[0], judging.tensors))
+    return replace(seen, judging=judging and judging.given_up())
 
 
 def draft(reader: Reader, repo: str, manners: Manners) -> Suggestion:

@@ -46,6 +46,10 @@ class Settings:
     snapshot_interval_s: float = _doc("pause between two looks for a newer snapshot", 3600.0, least=1.0)
     snapshot_bytes: int = _doc("a larger snapshot is not pulled", 20_000_000_000, least=1)
     experts: str = _doc("folders or Hub repos of further experts, separated by commas", "")
+    sane: str = _doc(
+        "folders or Hub repos of autoencoders that tell a model's training, separated by commas", ""
+    )
+    sane_bytes: int = _doc("larger weight files are not read as a whole to be judged", 20_000_000, least=1)
     device: str = _doc("where probes run: auto, cpu, cuda or cuda:0", "auto")
     mode: str = _doc("what others may see: off, draft, review or auto", "draft")
     poll_interval_s: float = _doc("pause between two polls of the listing", 60.0, least=0.05)
@@ -154,6 +158,10 @@ class Settings:
     @property
     def expert_places(self) -> tuple[str, ...]:
         return split_list(self.experts)
+
+    @property
+    def sane_places(self) -> tuple[str, ...]:
+        return split_list(self.sane)
 
     def __repr__(self) -> str:
         shown = (

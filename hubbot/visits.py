@@ -5,19 +5,21 @@ A visit holds no connection of the store, so that many may be under way at once;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hubbot.bot import Reader
 from hubbot.descent import PASSING
 from hubbot.errors import HubbotError
 from hubbot.hub import tensors
+from hubbot.judging import Judging, judging
 from hubbot.pipeline import fetch, place
 from hubbot.records import (
     Abstention,
     Evidence,
     ExpertInfo,
     How,
+    Judgement,
     Placement,
     Reading,
     RemoteFile,
@@ -48,6 +50,8 @@ class Visit:
     """The experts that found the adapter to be like those that they know, with what they said."""
     sketch: Sketch | None = None
     """What its kin know it by; an adapter has none."""
+    judging: Judging | None = None
+    """What autoencoders said of it, and who is to be asked before its expert; mostly nobody is."""
 
     def heard(self, said: Reading) -> Visit:
         """After an expert's answer where the tree is open: another to ask, or placed by the only claim."""
@@ -98,12 +102,15 @@ class Visit:
         )
 
 
-def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit:
+def visit(
+    reader: Reader, upload: Upload, known: Reading | None = None, judged: Iterable[Judgement] = ()
+) -> Visit:
     """Place an upload and fetch what its expert needs; only reads, and holds no connection.
 
     Args:
         known: the repo's last reading; where it is of these weights and by this version of the expert,
             nothing is fetched again (decision 1: a commit to a README makes no new work).
+        judged: likewise what autoencoders ever said of it.
 
     Raises:
         RateLimited, HubUnavailable: not now. Every other fault is told as an abstention.
@@ -118,15 +125,26 @@ def visit(reader: Reader, upload: Upload, known: Reading | None = None) -> Visit
     placement, sketch = place(upload, contents, reader.hub, reader.forest)
     expert = reader.router.for_tree(placement.tree) if placement.tree else None
     seen = Visit(upload, placement, contents.files if contents else (), expert, sketch=sketch)
-    if contents and not placement.tree and not placement.parent:
-        return _open_visit(reader, seen, contents, known)
+    if contents is None:
+        return replace(seen, abstention=problem)
+    if not placement.tree and not placement.parent:
+        seen = _open_visit(reader, seen, contents, known)
+    else:
+        seen = _placed_visit(reader, seen, known)
+    # The last of all, so that a fault of the Hub's before it does not have it all read again.
+    return replace(seen, judging=judging(reader, upload, contents, judged))
+
+
+def _placed_visit(reader: Reader, seen: Visit, known: Reading | None) -> Visit:
+    """A visit to what stands in a tree, or whose parent is known: its expert reads it, if there is one."""
+    expert = seen.expert
     whole = expert is not None and not expert.reads_adapters
-    if problem or expert is None or (whole and placement.relation == "adapter"):
-        return replace(seen, abstention=problem or _nobody_to_ask(placement, expert))
+    if expert is None or (whole and seen.placement.relation == "adapter"):
+        return replace(seen, abstention=_nobody_to_ask(seen.placement, expert))
     if known and _still_holds(known, expert, seen.files):
         return replace(seen, known=known)
     try:
-        return replace(seen, tensors=fetch(upload, expert.wanted, reader.hub))
+        return replace(seen, tensors=fetch(seen.upload, expert.wanted, reader.hub))
     except PASSING:
         raise
     except HubbotError as error:

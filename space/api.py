@@ -50,6 +50,9 @@ def offer(library: Library) -> None:
     def model(repo: str) -> dict[str, Any]:
         """Tell what is known of one model: what it was trained on by its weights, and which models are alike.
 
+        Of a few architectures its accuracy and the like are estimated too, each between "low" and "high" with
+        the chance "coverage"; nobody measured them.
+
         Args:
             repo: The model, written owner/name.
         """
@@ -65,6 +68,11 @@ def offer(library: Library) -> None:
                 for p in (reading.recognised if reading else ())
             ],
             "note": reading.abstention.text if reading and reading.abstention else "",
+            "estimates": [
+                {**asdict(one), "by": judgement.autoencoder, "version": judgement.version}
+                for judgement in page.judgements
+                for one in judgement.estimates
+            ],
             "alike": [_model(library, hit) for hit in library.nearest(repo, 5)],
         }
 

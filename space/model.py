@@ -24,6 +24,7 @@ from space.markup import (
 )
 from space.relatives import nearest, place, shown_of
 from space.results import HOW, LIKELY, SURE, reason
+from space.training import training
 from space.trust import believed
 
 HUB = "https://huggingface.co"
@@ -67,6 +68,7 @@ def model_page(library: Library, repo: str, query: str) -> str:
         top,
         _title(library, page),
         _verdict(page),
+        training(page.judgements),
         _read(page),
         _believed(page),
         _compared(page),

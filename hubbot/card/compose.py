@@ -173,12 +173,12 @@ def _with_section(edit: Edit, reading: Reading, info: ExpertInfo) -> Edit:
     if not edit.added and not holds_section(edit.new):
         return edit
     words = WORDS.format(
-        expert=_code(info.name),
-        version=_code(info.version),
+        expert=code(info.name),
+        version=code(info.version),
         tensors=_tensors(reading.tensors_read),
-        commit=_code(reading.commit),
+        commit=code(reading.commit),
         labels=", ".join(f"{_label(p, info)} ({_percent(p.probability)})" for p in reading.recognised),
-        command=_code(f"hubbot tell {reading.repo}"),
+        command=code(f"hubbot tell {reading.repo}"),
     )
     try:
         new = put_section(edit.new, words)
@@ -192,22 +192,22 @@ def pull_request_text(
 ) -> tuple[str, str]:
     """Title, of 3 to 200 characters, and body in Markdown; the same for the same reading."""
     body = BODY.format(
-        added="\n".join(f"- {_code(line)}" for line in edit.added),
-        expert=_code(info.name),
-        version=_code(info.version),
+        added="\n".join(f"- {code(line)}" for line in edit.added),
+        expert=code(info.name),
+        version=code(info.version),
         models="adapters of" if info.reads_adapters else "models that were fine-tuned from",
-        root=_code(reading.tree or info.tree),
-        trained_on=_code(info.trained_on, LONGEST_SENTENCE),
+        root=code(reading.tree or info.tree),
+        trained_on=code(info.trained_on, LONGEST_SENTENCE),
         tensors=_tensors(reading.tensors_read),
-        commit=_code(reading.commit),
+        commit=code(reading.commit),
         read=_size(reading.bytes_read),
         stored=_size(reading.bytes_stored),
         labels="\n".join(f"- {_label(p, info)}: {_percent(p.probability)}" for p in reading.recognised),
         scope=_scope(info),
         scores=_scores(info),
         descent=_descent(edit, descent),
-        command=_code(f"hubbot tell {reading.repo}"),
-        contact=_reachable(contact),
+        command=code(f"hubbot tell {reading.repo}"),
+        contact=reachable(contact),
         section=_section(edit),
     )
     return _title(edit), body
@@ -236,7 +236,7 @@ def _descent(edit: Edit, descent: Evidence | None) -> str:
         return ""
     return (
         f" The base model was found by rows of several of its layers: the mean cosine with those of "
-        f"{_code(descent.parent or '')} is {descent.score or 0:.2f}, and unrelated weights have about 0."
+        f"{code(descent.parent or '')} is {descent.score or 0:.2f}, and unrelated weights have about 0."
     )
 
 
@@ -252,7 +252,7 @@ def _section(edit: Edit) -> str:
 
 def _label(prediction: Prediction, info: ExpertInfo) -> str:
     texts: Iterable[str] = (label.text for label in info.labels if label.name == prediction.label)
-    return _code(next(iter(texts), prediction.label))
+    return code(next(iter(texts), prediction.label))
 
 
 def _scope(info: ExpertInfo) -> str:
@@ -277,7 +277,7 @@ def _scores(info: ExpertInfo) -> str:
 
 
 def _tensors(names: Sequence[str]) -> str:
-    shown, more = ", ".join(_code(name) for name in names[:3]), len(names) - 3
+    shown, more = ", ".join(code(name) for name in names[:3]), len(names) - 3
     return f"the tensor{'s' if len(names) != 1 else ''} {shown}{f' and {more} more' if more > 0 else ''}"
 
 
@@ -302,12 +302,13 @@ def _bare(text: str, longest: int = LONGEST_NAME) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def _code(text: str, longest: int = LONGEST_NAME) -> str:
+def code(text: str, longest: int = LONGEST_NAME) -> str:
+    """A stranger's words as a piece of code, in which they format and mention nothing."""
     return f"`{_bare(text, longest) or ' '}`"
 
 
-def _reachable(contact: str) -> str:
-    """A plain address becomes a link; anything else is shown as it is."""
+def reachable(contact: str) -> str:
+    """How to reach whoever runs the bot. A plain address becomes a link; anything else is shown as it is."""
     line = _bare(contact)
     if not line:
         return "answer here, and the people who run me will read it"

@@ -54,6 +54,19 @@ def put_section(card: bytes, words: str) -> bytes:
     return new.encode("utf-8")
 
 
+def section_words(card: bytes) -> str:
+    """What stands in the section of a card; nothing where there is none.
+
+    Raises:
+        CardNotEditable: there is no telling where it begins or ends.
+    """
+    text = decode(card)
+    if len(text) > MAX_CHARACTERS:
+        raise CardNotEditable(f"the card has {len(text):,} characters, too many to find a section safely")
+    place = _between(text, start := body_start(text))
+    return "\n".join(text[slice(*place)].splitlines()).strip() if place and place[0] >= start else ""
+
+
 def _lines(words: str, line: str) -> str:
     return f"{line}{words.replace(chr(10), line)}{line}"
 

@@ -1,4 +1,4 @@
-"""`hubbot card suggest|queue|outcomes|approve|reject|edit|open`: what admins see first."""
+"""`hubbot card suggest|queue|outcomes|approve|reject|edit|estimates|open`: what admins see first."""
 
 from __future__ import annotations
 
@@ -95,6 +95,12 @@ def edit(
     """Leave out some of what a draft adds, or word its pull request otherwise."""
     change = {"without": "\n".join(without or ()), "title": title, "body": body.read() if body else None}
     ordered(context, "card edit", {"repo": repo, **change, "anew": anew}, json=json)
+
+
+@app.command()
+def estimates(context: typer.Context, repo: Repo, json: AsJson = False) -> None:
+    """Add what was estimated of a model's training to its suggestion, marked as such; never done unasked."""
+    ordered(context, "card estimates", {"repo": repo}, json=json)
 
 
 @app.command("open")

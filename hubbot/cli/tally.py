@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from hubbot.records import How, Placement, Reading, Suggestion, SuggestionState, Upload
+from hubbot.records import How, Judgement, Placement, Reading, Suggestion, SuggestionState, Upload
 
 if TYPE_CHECKING:
     from hubbot.bot import Event
@@ -84,6 +84,8 @@ def _words(event: Event) -> Iterator[str]:
         case Reading():
             yield "read"
             yield "abstentions" if event.abstention else "readings"
+        case Judgement():
+            yield "judged"
         case Suggestion():
             yield "suggested"
             if event.state is SuggestionState.OPEN:

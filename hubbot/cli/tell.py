@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from hubbot.app import Telling
 from hubbot.app import tell as ask
 from hubbot.cli.console import AsJson, emit, percent, plain, say, settings_of, size
-from hubbot.records import How, Placement, Reading
+from hubbot.records import How, Judgement, Placement, Reading
 
 
 def tell(
@@ -26,12 +27,14 @@ def tell(
                 "commit": told.upload.commit,
                 "placement": told.placement,
                 "reading": told.reading,
+                "judgements": told.judgements,
             }
         )
         return
     say(told.upload.repo, style="bold")
     show_placement(told.placement)
     show_reading(told.reading)
+    show_judgements(told.judgements)
     _show_trust(told)
 
 
@@ -74,6 +77,22 @@ def show_reading(reading: Reading) -> None:
             f"{size(reading.bytes_read)} of {size(reading.bytes_stored)}",
             style="dim",
         )
+
+
+def show_judgements(judgements: Iterable[Judgement]) -> None:
+    """What the weights say of the training, each with its interval."""
+    for judgement in judgements:
+        by = f"{judgement.autoencoder} {judgement.version[:12]}"
+        for one in judgement.estimates:
+            low, high = one.worded(one.low), one.worded(one.high)
+            say(
+                f"  estimated {plain(one.name):<12} {one.worded(one.value)}, "
+                f"in {one.often} such models between {low} and {high}",
+                style="green",
+            )
+        if why := judgement.abstention:
+            say(f"  no guess  {why.text} [{why.code}]", style="yellow")
+        say(f"            of its training, by {by}", style="dim")
 
 
 def _show_trust(told: Telling) -> None:

@@ -11,37 +11,18 @@ Letters: g models, c channels of a group.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from hubbot.sane.schema import Axis, Group
 
 ROUNDS = 50
 """Coordinate descent ends by itself, mostly after a handful."""
 
 Values = Mapping[str, Tensor]
 """Tensors of g models by name, each (g, *shape)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """An axis of a tensor that a group's channels lie along, each taking `run` neighbouring places of it.
-
-    A run is longer than 1 where a picture was made flat between a convolution and a linear layer.
-    """
-
-    tensor: str
-    axis: int
-    run: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Channels that change places together: the outputs of some tensors and the inputs of others."""
-
-    size: int
-    axes: tuple[Axis, ...]
 
 
 def permuted(values: Values, groups: Sequence[Group], orders: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -119,7 +100,8 @@ def _channels(value: Tensor, axis: Axis, leading: int, size: int) -> Tensor:
 
 
 def _assigned(likeness: Tensor) -> Sequence[int]:
-    columns: Sequence[int] = linear_sum_assignment(likeness.numpy(), maximize=True)[1]
+    # Of weights that overflow any order will do: they are like no others.
+    columns: Sequence[int] = linear_sum_assignment(likeness.nan_to_num().numpy(), maximize=True)[1]
     return columns
 
 

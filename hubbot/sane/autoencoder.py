@@ -14,33 +14,12 @@ Source: arXiv 2406.09997, section 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hubbot.sane.schema import Size
 from hubbot.sane.tokens import Layer, Layout
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How large an autoencoder is.
-
-    Args:
-        width: d. latent: z. blocks: transformer blocks, in the encoder as in the decoder.
-        window: w, the most tokens that are looked at together.
-        halo: of a window's tokens, how many at either end are context only when a longer model is read.
-        projection: numbers of the contrastive head.
-    """
-
-    width: int = 128
-    latent: int = 64
-    blocks: int = 2
-    heads: int = 4
-    window: int = 64
-    halo: int = 8
-    projection: int = 32
 
 
 class Scale(nn.Module):

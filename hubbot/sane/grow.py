@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from hubbot.errors import ShapeMismatch
-from hubbot.sane.align import Group, Values, gathered
+from hubbot.sane.align import Values, gathered
+from hubbot.sane.schema import Group
 
 APART = 0.02
 """The noise that tells copies apart, in spreads of their tensor."""

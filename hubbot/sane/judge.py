@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hubbot.errors import ShapeMismatch, TensorNotFound
-from hubbot.records import Abstention, Estimate
+from hubbot.errors import ShapeMismatch, TensorNotFound, WeightsError
+from hubbot.records import Abstention, Estimate, Judgement, Tensors
 from hubbot.sane import properties
 from hubbot.sane.align import aligned, permuted
-from hubbot.sane.artifact import Artifact, Config, Property
+from hubbot.sane.artifact import Artifact
 from hubbot.sane.embed import decoded, embed
+from hubbot.sane.schema import Config, Property
 from hubbot.sane.tokens import Layout, tokenised
 
 Values = Mapping[str, Tensor]
@@ -40,6 +41,31 @@ def features(kinds: Sequence[str], values: Values, z: Tensor, layout: Layout) ->
 def fits(config: Config, shapes: Mapping[str, Sequence[int]]) -> bool:
     """Whether a model is of the architecture, by its float tensors alone."""
     return {name: tuple(shape) for name, shape in shapes.items()} == dict(config.shapes)
+
+
+def consult(artifact: Artifact, upload: Tensors) -> Judgement:
+    """What is recorded of an upload's training; whatever is wrong with its weights is an abstention.
+
+    Args:
+        upload: all tensors of `Config.shapes`.
+    """
+    values = {name: torch.from_numpy(value) for name, value in upload.values.items()}
+    said: tuple[Estimate, ...] | Abstention
+    try:
+        said = judge(artifact, values, repo=upload.repo)
+    except WeightsError as error:
+        said = Abstention(error.code, str(error))
+    estimates, silence = ((), said) if isinstance(said, Abstention) else (said, None)
+    return Judgement(
+        repo=upload.repo,
+        commit=upload.commit,
+        content_ids=tuple(sorted(file.content_id for file in upload.files)),
+        autoencoder=artifact.config.name,
+        version=artifact.version,
+        estimates=estimates,
+        abstention=silence,
+        bytes_read=upload.bytes_read,
+    )
 
 
 def embedding(artifact: Artifact, values: Values, *, repo: str = "", file: str = "") -> tuple[Tensor, Tensor]:
@@ -102,6 +128,8 @@ def judge(
             _within(one, value - one.half_width),
             _within(one, value + one.half_width),
             config.coverage,
+            one.least,
+            one.most,
         )
         for one, value in zip(config.properties, said.tolist(), strict=True)
     )

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hubbot.errors import ShapeMismatch, TensorNotFound, UnsupportedDtype, WeightsError
+from hubbot.errors import NotFinite, ShapeMismatch, TensorNotFound, UnsupportedDtype, WeightsError
 
 PLAIN = {
     "F64": torch.float64,
@@ -202,7 +202,7 @@ def tokenised(values: Mapping[str, Tensor], layout: Layout, *, repo: str = "", f
             raise UnsupportedDtype(f"{value.dtype} are no weights", **where, tensor=name)
         own[name] = value.to(wide)
         if not own[name].isfinite().all():
-            raise WeightsError("it holds numbers that are not finite", **where, tensor=name)
+            raise NotFinite("it holds numbers that are not finite", **where, tensor=name)
     try:
         return layout.tokens(own)
     except WeightsError as error:

@@ -27,8 +27,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from hubbot.sane.align import Group, shuffled
+from hubbot.sane.align import shuffled
 from hubbot.sane.autoencoder import Autoencoder
+from hubbot.sane.schema import Group
 
 Behave = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
 """What networks answer: their tensors, each (g, *shape), which checkpoints they are (g,), a seed for which

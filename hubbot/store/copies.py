@@ -41,6 +41,9 @@ class Travels:
 
 
 _OURS = ", ".join(f"'{code}'" for code in (*FAILED, OutOfMemory.code))
+_WHY = {
+    "abstention_text": f"CASE WHEN abstention_code IN ({_OURS}) THEN '{PASSING}' ELSE abstention_text END"
+}
 _OF_KEPT = "repo IN (SELECT repo FROM temp.kept)"
 _OF_READINGS = "reading_id IN (SELECT id FROM main.readings)"
 
@@ -64,13 +67,8 @@ TRAVELS: Mapping[str, Travels] = {
         },
     ),
     "placements": Travels(_OF_KEPT),
-    "readings": Travels(
-        f"latest AND {_OF_KEPT}",
-        {
-            "abstention_text": f"CASE WHEN abstention_code IN ({_OURS})"
-            f" THEN '{PASSING}' ELSE abstention_text END"
-        },
-    ),
+    "readings": Travels(f"latest AND {_OF_KEPT}", _WHY),
+    "judgements": Travels(f"holds AND {_OF_KEPT}", _WHY),
     "predictions": Travels(_OF_READINGS),
     "embeddings": Travels(_OF_READINGS),
     "suggestions": Travels(

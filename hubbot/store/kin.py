@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 
 from hubbot.errors import StoreError
-from hubbot.records import Placement, Reading, Relative, Sketch, Upload
-from hubbot.store import forest, readings, uploads
+from hubbot.records import Judgement, Placement, Reading, Relative, Sketch, Upload
+from hubbot.store import forest, judgements, readings, uploads
 from hubbot.store.tables import PlacementRow, SketchRow, TreeRow
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def conclude(
     placements: Iterable[Placement],
     reading: Reading,
     entry: Entry | None,
+    said: Sequence[Judgement],
 ) -> bool:
     """All that came of an upload; False where its reading was there before."""
     uploads.save(session, upload)
@@ -93,6 +94,7 @@ def conclude(
         forest.save_placement(session, placement)
     if entry:
         save(session, entry)
+    judgements.hold(session, upload.repo, said)
     return readings.record(session, reading)
 
 

@@ -11,7 +11,7 @@ from hubbot.store.connection import for_writing, migrating_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """All that there ever were, oldest first. Known without Alembic, which is slow to import."""
 
 NEWEST = REVISIONS[-1]

@@ -23,6 +23,7 @@ from hubbot.records import (
     ExpertInfo,
     Findable,
     Glance,
+    Judgement,
     Placement,
     Reading,
     Relative,
@@ -39,6 +40,7 @@ from hubbot.store import (
     counts,
     findable,
     forest,
+    judgements,
     kin,
     lock,
     promotions,
@@ -199,8 +201,8 @@ class Store:
         self._write(uploads.check, repo)
 
     def forget(self, repo: str) -> None:
-        """The Hub says that it is gone: it is not asked about again."""
-        self._write(uploads.forget, repo)
+        """The Hub says that it is gone: it is not asked about again, and no judgement of it holds."""
+        self._write(judgements.forget, repo)
 
     def postpone(self, upload: Upload, due_at: datetime) -> None:
         """A passing fault left it to a later poll; the upload must have been saved before."""
@@ -237,15 +239,21 @@ class Store:
         return self._read(forest.members, root)
 
     def conclude(
-        self, upload: Upload, placements: Iterable[Placement], reading: Reading, entry: Entry | None = None
+        self,
+        upload: Upload,
+        placements: Iterable[Placement],
+        reading: Reading,
+        entry: Entry | None = None,
+        said: Sequence[Judgement] = (),
     ) -> bool:
         """All that came of an upload, in one transaction: False where its reading was there before.
 
         Args:
             placements: its own, and those that its coming changed.
             entry: what its kin know it by, if it has any of that.
+            said: what autoencoders said of it; older judgements hold no more.
         """
-        return self._write(kin.conclude, upload, placements, reading, entry)
+        return self._write(kin.conclude, upload, placements, reading, entry, said)
 
     def coarse(self, tree: str | None, form: str) -> list[tuple[str, Floats]]:
         """The coarse sketches of a tree's members, or of what stands in none."""
@@ -372,6 +380,10 @@ class Store:
     def readings_by_version(self) -> dict[tuple[str, str], tuple[int, int]]:
         """In how many repos the word of each expert's each version holds: answers, and abstentions."""
         return self._read(readings.by_version)
+
+    def judgements(self, repo: str) -> list[Judgement]:
+        """All that autoencoders ever said of a repo's weights; `several` has those that hold."""
+        return self._read(judgements.ever, repo)
 
     def hold_again(self, roots: Collection[str], expert: str, version: str) -> int:
         """What this version said of weights that others have read since holds again; of how many repos."""

@@ -11,8 +11,8 @@ import numpy as np
 from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session
 
-from hubbot.records import Placement, Reading, Suggestion, Upload
-from hubbot.store import forest, readings, suggestions, uploads
+from hubbot.records import Judgement, Placement, Reading, Suggestion, Upload
+from hubbot.store import forest, judgements, readings, suggestions, uploads
 from hubbot.store.tables import (
     EmbeddingRow,
     PlacementRow,
@@ -62,6 +62,7 @@ class Known:
     placement: Placement | None
     reading: Reading | None
     suggestion: Suggestion | None
+    judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,12 +208,14 @@ def several(session: Session, repos: Sequence[str]) -> list[Known]:
         read = {r.repo: r for r in session.scalars(latest)}
         asked = select(SuggestionRow).where(SuggestionRow.repo.in_(some), SuggestionRow.latest)
         suggested = {s.repo: s for s in session.scalars(asked)}
+        judged = judgements.holding(session, some)
         found += [
             Known(
                 uploads.record_of(seen[repo]),
                 forest.record_of(placed[repo]) if repo in placed else None,
                 readings.record_of(read[repo]) if repo in read else None,
                 suggestions.record_of(suggested[repo]) if repo in suggested else None,
+                judged.get(repo, ()),
             )
             for repo in some
             if repo in seen

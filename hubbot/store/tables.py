@@ -251,6 +251,28 @@ class EmbeddingRow(Base):
     vector: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class JudgementRow(Base):
+    """What an autoencoder said of some weights. `contents` is the hash of `content_ids`, sorted."""
+
+    __tablename__ = "judgements"
+    __table_args__ = (UniqueConstraint("repo", "contents", "autoencoder", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    repo: Mapped[str] = mapped_column(ForeignKey("uploads.repo", ondelete="CASCADE"))
+    contents: Mapped[str]
+    autoencoder: Mapped[str]
+    version: Mapped[str]
+    holds: Mapped[bool]
+    """Whether it is of the weights that the repo has now, by an autoencoder that is asked now."""
+    commit: Mapped[str]
+    content_ids: Mapped[list[Any]]
+    estimates: Mapped[list[Any]]
+    abstention_code: Mapped[str | None]
+    abstention_text: Mapped[str | None]
+    bytes_read: Mapped[int] = mapped_column(BigInt)
+    judged_at: Mapped[datetime]
+
+
 class SuggestionRow(Base):
     """A README edit and what became of it. A repo has one `latest`; older ones are its history."""
 

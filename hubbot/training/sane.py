@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 
 from hubbot.sane import artifact, judge
-from hubbot.sane.align import Axis, Group, aligned, permuted
-from hubbot.sane.artifact import Artifact, Config, Property
-from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.align import aligned, permuted
+from hubbot.sane.artifact import Artifact
+from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed
 from hubbot.sane.properties import fit, half_widths, r2
+from hubbot.sane.schema import Axis, Config, Group, Property, Size
 from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Behave, Checkpoints, Course, Point, flattened, train, unflattened
 from hubbot.training.desk import progress_bar

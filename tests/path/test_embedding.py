@@ -27,11 +27,12 @@ from hubbot.hub.client import Hub
 from hubbot.localhub.server import Server
 from hubbot.records import Abstention
 from hubbot.sane import judge
-from hubbot.sane.align import Axis, Group, shuffled
-from hubbot.sane.artifact import Artifact, Config, Property
+from hubbot.sane.align import shuffled
+from hubbot.sane.artifact import Artifact
 from hubbot.sane.artifact import save as save_artifact
-from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.properties import Ridge, layer_means
+from hubbot.sane.schema import Axis, Config, Group, Property, Size
 
 torch.set_num_threads(1)
 MODEL, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from hubbot.errors import ShapeMismatch
-from hubbot.sane.align import Axis, Group
-from hubbot.sane.autoencoder import Autoencoder, Size, parameters
+from hubbot.sane.autoencoder import Autoencoder, parameters
 from hubbot.sane.embed import BATCH, decoded, embed, embed_stream, spans
+from hubbot.sane.schema import Axis, Group, Size
 from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Checkpoints, Course, flattened, nt_xent, train, unflattened
 

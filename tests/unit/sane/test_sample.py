@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from hubbot.sane import sample
-from hubbot.sane.autoencoder import Autoencoder, Size
+from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import decoded
+from hubbot.sane.schema import Size
 from hubbot.sane.tokens import Layout
 
 LAYOUT = Layout.of({"a.weight": (6, 4), "b.weight": (3, 6)}, 5)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from hubbot.errors import ZooError
 from hubbot.records import Estimate
 from hubbot.sane import artifact, judge
-from hubbot.sane.autoencoder import Size
+from hubbot.sane.schema import Size
 from hubbot.sane.train import Course, unflattened
 from hubbot.training.sane import Plan, Study, halves, train_sane
 from hubbot.training.zoos import build_zoo

@@ -1,0 +1,47 @@
+"""What a model's weights say of its training: estimates by autoencoders, on the page of the model."""
+
+from __future__ import annotations
+
+from hubbot import Estimate, Judgement
+from space.markup import element, esc, sentence, spoken
+
+
+def training(judgements: tuple[Judgement, ...]) -> str:
+    """A section; nothing where no autoencoder knows the model's architecture."""
+    if not judgements:
+        return ""
+    title = element("h2", "What its weights say of its training")
+    return element("section", title, *map(_judgement, judgements))
+
+
+def _judgement(judgement: Judgement) -> str:
+    by = f"the autoencoder {element('code', esc(judgement.autoencoder))}"
+    version = f"version {element('code', esc(judgement.version[:12]))}"
+    if judgement.abstention:
+        why = element("strong", "No estimate. ") + esc(sentence(judgement.abstention.text))
+        return element("p", why, cls="hb-note") + element("p", f"By {by}, {version}.", cls="hb-quiet")
+    told = f"Estimated from its weights alone by {by}, {version}. Nobody measured it on this model."
+    estimates = element("ul", *map(_estimate, judgement.estimates), cls="hb-estimates")
+    return estimates + element("p", told, cls="hb-quiet")
+
+
+def _estimate(one: Estimate) -> str:
+    """A value on its scale, within its interval; the sentence below says the same."""
+    left, right = _scale(one)
+    at, begin, end = (100 * (number - left) / (right - left) for number in (one.value, one.low, one.high))
+    drawn = (
+        f'<span class="hb-track hb-within" aria-hidden="true"><i style="left:{begin:.1f}%;'
+        f'width:{end - begin:.1f}%"></i><b style="left:{at:.1f}%"></b></span>'
+    )
+    low, high = one.worded(one.low), one.worded(one.high)
+    often = f"In {one.often} such models the truth lies between {low} and {high}."
+    name = element("span", esc(spoken(one.name)), cls="hb-name")
+    number = element("span", esc(f"about {one.worded(one.value)}"), cls="hb-number")
+    return element("li", name, drawn, number, element("small", esc(often)))
+
+
+def _scale(one: Estimate) -> tuple[float, float]:
+    """From where to where it goes: between what bounds it, else from nothing to all that may be."""
+    left = one.least if one.least is not None else min(0.0, one.low)
+    right = one.most if one.most is not None else max(0.0, one.high)
+    return left, right if right > left else left + 1.0
