@@ -36,7 +36,7 @@ from torch.nn import functional
 from benchmarks import experts
 from benchmarks.experts import Paper
 from benchmarks.kept import code, kept
-from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict
+from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict, zoos
 from hubbot.encoders.loading import load
 from hubbot.experts.align import Aligned, align
 from hubbot.experts.baselines import nearest_task_vector
@@ -86,15 +86,14 @@ class Measured:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = arguments("alignment", __doc__, "the smallest zoo, nothing kept or written")
+    parser = arguments("alignment", __doc__, "the smallest zoo, nothing kept or written", zoos=True)
     parser.add_argument("--zoo", choices=ZOOS, help="measure this zoo alone")
-    parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, one_thread():
         if given.smoke:
-            bench = Bench(Path(scratch), "tiny", Path(scratch), pace=0.01)
+            bench = Bench(zoos(given, Path(scratch)), "tiny", Path(scratch), pace=0.01)
         else:
-            bench = Bench(given.zoos, "bench", CACHE)
+            bench = Bench(zoos(given, Path(scratch)), "bench", CACHE)
         for name in [given.zoo] if given.zoo else ZOOS[-1:] if given.smoke else ZOOS:
             found = bench.measure(name)
             rows = [*judge(name, found)]

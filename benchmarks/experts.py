@@ -107,13 +107,14 @@ def main() -> None:
     parser = arguments("experts", __doc__, "the smallest zoo, nothing kept or written")
     parser.add_argument("--root", help="measure this root alone, and write no report")
     parser.add_argument("--seeds", type=int, default=5, help="how often each probe is trained")
-    parser.add_argument("--zoo", type=Path, default=Path("zoos") / RECIPE, help="where the zoo is, or goes")
+    parser.add_argument("--zoo", type=Path, help=f"where the zoo is, or goes: zoos/{RECIPE} by default")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, one_thread():
         if given.smoke:
-            bench = Bench(Path(scratch) / "zoo", "tiny", Path(scratch), seeds=2, pace=0.01)
+            zoo = given.zoo or Path(scratch) / "zoo"
+            bench = Bench(zoo, "tiny", Path(scratch), seeds=2, pace=0.01)
         else:
-            bench = Bench(given.zoo, "bench", CACHE, given.seeds)
+            bench = Bench(given.zoo or Path("zoos") / RECIPE, "bench", CACHE, given.seeds)
         build_zoo(RECIPE, bench.size, bench.zoo)
         roots = [given.root] if given.root else [root.repo for root in named(RECIPE).roots]
         found = {root: bench.measure(root) for root in roots}

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks import mixes, queries
 from benchmarks.mixes import BEFORE, DEPTH, FAMILIES, FIXED, Asked, Constants, Flags, Ranked, Rule, Tree
-from benchmarks.report import Row, arguments, machine, publish, table, told, verdict
+from benchmarks.report import Row, arguments, machine, publish, table, told, verdict, zoos
 from hubbot.encoders.loading import OFFLINE_DEFAULT, load
 from hubbot.experts import artifact
 from hubbot.index import kinds, meaning, shelf, wordings
@@ -39,7 +39,7 @@ from hubbot.training.zoos import build_zoo
 from hubbot.weights.dtypes import Floats
 from hubbot.weights.local import read_local, read_metadata
 from hubbot.zoo.emoji.recipe import EMOJI_1K, EMOJI_200, EmojiRecipe
-from hubbot.zoo.layout import TARGETS, open_zoo
+from hubbot.zoo.layout import TARGETS
 from hubbot.zoo.threads import one_thread
 
 SHIPPED = Path(artifact.__file__).parent / "shipped" / "emoji-pixart-b"
@@ -212,9 +212,7 @@ class Bench:
         return tuple(self._source(recipe) for recipe in (EMOJI_200, EMOJI_1K))
 
     def _source(self, recipe: EmojiRecipe) -> AdapterTree:
-        folder = self.zoos / recipe.name
-        there = (folder / "zoo.json").exists() and len(open_zoo(folder).models) == recipe.total(self.size)
-        zoo = open_zoo(folder) if there else build_zoo(recipe.name, self.size, folder)
+        zoo = build_zoo(recipe.name, self.size, self.zoos / recipe.name)
         return AdapterTree(zoo, zoo.root(recipe.root.repo))
 
     def half(self, which: int, store: Store) -> Half:
@@ -367,16 +365,15 @@ def measure(bench: Bench, scratch: Path) -> Measured:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = arguments("mixing", __doc__, "the smallest zoos, nothing written")
-    parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
+    parser = arguments("mixing", __doc__, "the smallest zoos, nothing written", zoos=True)
     parser.add_argument("--expert", type=Path, default=Path("experts/emoji-pixart-a"), help="of emoji-200")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, one_thread():
         scratch = Path(folder)
         if given.smoke:
-            bench = Bench(scratch / "zoos", "tiny", (scratch / "a", scratch / "b"))
+            bench = Bench(zoos(given, scratch), "tiny", (scratch / "a", scratch / "b"))
         else:
-            bench = Bench(given.zoos, "bench", (given.expert, SHIPPED))
+            bench = Bench(zoos(given, scratch), "bench", (given.expert, SHIPPED))
         found = measure(bench, scratch)
     rows = [*judge(found)]
     publish("mixing", rows, report(found, rows), given)

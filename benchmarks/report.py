@@ -57,12 +57,20 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
-def arguments(name: str, about: str | None, smoke: str) -> argparse.ArgumentParser:
+def arguments(name: str, about: str | None, smoke: str, *, zoos: bool = False) -> argparse.ArgumentParser:
     """The command line that all have; smoke: what is done in a hurry to see that it runs."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     parser.add_argument("--smoke", action="store_true", help=smoke)
     parser.add_argument("--json", action="store_true", help="the rows as the last line")
+    if zoos:
+        parser.add_argument("--zoos", type=Path, help="where the zoos are, or go: zoos/ by default")
     return parser
+
+
+def zoos(given: argparse.Namespace, scratch: Path) -> Path:
+    """The folder that was named; by default the smoke test builds its zoos in one that is thrown away."""
+    named: Path | None = given.zoos
+    return named or (scratch / "zoos" if given.smoke else Path("zoos"))
 
 
 def publish(name: str, rows: Sequence[Row], text: str, given: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
+from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict, zoos
 from hubbot.records import Evidence, Tensors
 from hubbot.training.zoos import build_zoo
 from hubbot.trees.fingerprint import SAME_ROOT, Fingerprint, choose, take
@@ -58,15 +58,14 @@ class Asked:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = arguments("roots", __doc__, "the smallest zoo, nothing written")
+    parser = arguments("roots", __doc__, "the smallest zoo, nothing written", zoos=True)
     parser.add_argument("--held-out", action="store_true", help="the zoo that nothing was chosen on")
-    parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
     given = parser.parse_args()
     recipe = ORCHARD_HELD_OUT if given.held_out else ORCHARD_TREES
     with tempfile.TemporaryDirectory() as scratch, one_thread():
-        zoos, size = (Path(scratch), "tiny") if given.smoke else (given.zoos, "bench")
-        build_zoo(recipe.name, size, zoos / recipe.name)
-        asked = [*ask(zoos / recipe.name)]
+        folder = zoos(given, Path(scratch)) / recipe.name
+        build_zoo(recipe.name, "tiny" if given.smoke else "bench", folder)
+        asked = [*ask(folder)]
     rows = [*judge(asked)]
     publish("roots-held-out" if given.held_out else "roots", rows, report(recipe, asked, rows), given)
 

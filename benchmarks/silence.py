@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict
+from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict, zoos
 from hubbot.experts.calibrate import KNOWN, Geometry, distance, probabilities
 from hubbot.experts.downstream import (
     auroc,
@@ -131,17 +131,16 @@ class Met:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = arguments("silence", __doc__, "one root, the smallest zoos, nothing written")
+    parser = arguments("silence", __doc__, "one root, the smallest zoos, nothing written", zoos=True)
     parser.add_argument("--size", default="bench", help="of the zoo of strangers")
-    parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
     given = parser.parse_args()
     with one_thread(), tempfile.TemporaryDirectory() as scratch:
         if given.smoke:
             one = DIGITS.roots[:1]
-            tame, wild = replace(DIGITS, roots=one), replace(WILD, roots=one)
-            rows, text = measure(Path(scratch), tame, wild, ("tiny", "tiny"), None)
+            tame, wild = (replace(of, name=f"{of.name}-one-root", roots=one) for of in (DIGITS, WILD))
+            rows, text = measure(zoos(given, Path(scratch)), tame, wild, ("tiny", "tiny"), None)
         else:
-            rows, text = measure(given.zoos, DIGITS, WILD, ("bench", given.size), RESULTS)
+            rows, text = measure(zoos(given, Path(scratch)), DIGITS, WILD, ("bench", given.size), RESULTS)
     publish("silence", rows, text, given)
 
 

@@ -39,7 +39,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
-from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
+from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict, zoos
 from hubbot.records import Relative, Sketch
 from hubbot.training.zoos import build_zoo
 from hubbot.trees.fingerprint import choose
@@ -99,15 +99,14 @@ class Model:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    parser = arguments("trees", __doc__, "the smallest zoo, nothing written")
+    parser = arguments("trees", __doc__, "the smallest zoo, nothing written", zoos=True)
     parser.add_argument("--held-out", action="store_true", help="the zoo that nothing was chosen on")
-    parser.add_argument("--zoos", type=Path, default=Path("zoos"), help="where the zoos are, or go")
     given = parser.parse_args()
     recipe = HELD_OUT if given.held_out else HERITAGE
     with tempfile.TemporaryDirectory() as scratch, one_thread():
-        zoos, size = (Path(scratch), "tiny") if given.smoke else (given.zoos, "bench")
-        build_zoo(recipe.name, size, zoos / recipe.name)
-        graphs = opened(zoos / recipe.name)
+        folder = zoos(given, Path(scratch)) / recipe.name
+        build_zoo(recipe.name, "tiny" if given.smoke else "bench", folder)
+        graphs = opened(folder)
         found = {graph: score(models) for graph, models in graphs.items()}
         alike = {graph: clustered([m for tree in models for m in tree]) for graph, models in graphs.items()}
     rows = [*judge(found, alike)]

@@ -15,14 +15,15 @@
       this.fingers = new Map();
       this.tip = root.appendChild(Object.assign(document.createElement("div"), { className: "hb-tip", hidden: true }));
       this.tip.setAttribute("aria-hidden", "true");
-      for (const mark of this.marks) {
+      // All are measured before the first is changed: the page would be laid out anew for each, which takes seconds.
+      const boxes = this.marks.map((mark) => mark.querySelector(":not(title)").getBBox());
+      for (const [i, mark] of this.marks.entries()) {
         const title = mark.querySelector("title");
         mark.dataset.told = title.textContent;
         mark.setAttribute("aria-label", title.textContent.replace("\n", ": "));
         title.remove();
         mark.setAttribute("tabindex", "-1");
-        const box = mark.firstElementChild.getBBox();
-        mark.at = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+        mark.at = { x: boxes[i].x + boxes[i].width / 2, y: boxes[i].y + boxes[i].height / 2 };
       }
       this.current = this.marks[this.marks.length - 1];
       this.current?.setAttribute("tabindex", "0");

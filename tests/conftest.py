@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
@@ -32,6 +34,25 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if skipped:
         reporter.write_line(f"TESTS_NO_SKIP: {len(skipped)} tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def smallest_zoos(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Builds the zoos of these names at their smallest, once for all workers of a run; the folder of all."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "zoos"
+    folder.mkdir(exist_ok=True)
+
+    def build(*names: str) -> str:
+        from hubbot.training.zoos import build_zoo
+
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for name in names:
+                build_zoo(name, "tiny", folder / name, progress=False)
+        return str(folder)
+
+    return build
 
 
 @pytest.fixture(scope="session")

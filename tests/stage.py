@@ -29,6 +29,9 @@ from hubbot.weights.local import read_metadata
 TOKEN = next(iter(TOKENS))
 
 
+PATIENCE_S, PATIENCE_MS = 120.0, 120_000.0
+"""For what comes in a moment, unless the machine is busy with other things."""
+
 ROOT = Path(__file__).parents[1]
 
 HUBBOT = Path(sys.executable).parent / "hubbot"
@@ -52,7 +55,7 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
@@ -85,7 +88,7 @@ def serving(home: Path, endpoint: str, **more: str) -> Iterator[str]:
         subprocess.Popen(command, env=environ, cwd=ROOT, stdout=told, stderr=told) as process,
     ):
         try:
-            wait_for(lambda: "the Space is at" in log.read_text() or process.poll() is not None, 120)
+            wait_for(lambda: "the Space is at" in log.read_text() or process.poll() is not None)
             assert process.poll() is None, log.read_text()
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -60,6 +60,7 @@ class Hub:
         max_header_bytes: a longer safetensors header is refused.
         max_tensor_bytes: a larger tensor is refused, as stored.
         sleep: how to wait between tries, and for one's turn where the Hub's limits are near.
+        clock: seconds, by which windows of the Hub's limits begin and end.
         longest_wait_s: what the Hub may ask us to wait before that is an error.
     """
 
@@ -73,13 +74,14 @@ class Hub:
         max_header_bytes: int = 25_000_000,
         max_tensor_bytes: int = 1_000_000_000,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
         longest_wait_s: float = LONGEST_ASKED_WAIT_S,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.max_header_bytes, self.max_tensor_bytes = max_header_bytes, max_tensor_bytes
-        clock = Clock(sleep)
-        self.patience = Patience(retries, clock.sleep, longest_wait_s)
-        self._rates = Rates(self.endpoint, clock, longest_wait_s)
+        time_passes = Clock(sleep, clock)
+        self.patience = Patience(retries, time_passes.sleep, longest_wait_s)
+        self._rates = Rates(self.endpoint, time_passes, longest_wait_s)
         self.wire = Wire(
             self.endpoint,
             token=token,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,10 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Limits:
-    """Requests and seconds of a window, by kind: `api`, `resolvers` and `pages`. Safe across threads."""
+    """Requests and seconds of a window, by kind: `api`, `resolvers` and `pages`. Safe across threads.
 
-    def __init__(self, limits: Mapping[str, tuple[int, float]]) -> None:
-        self.limits = dict(limits)
+    Args:
+        clock: seconds, by which windows begin and end.
+    """
+
+    def __init__(
+        self, limits: Mapping[str, tuple[int, float]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limits, self._clock = dict(limits), clock
         self._windows: dict[tuple[str, str], tuple[float, int]] = {}
         self._lock = threading.Lock()
 
@@ -33,7 +39,7 @@ class Limits:
             return True, {}
         quota, window_s = self.limits[kind]
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             began, asked = self._windows.get((who, kind), (now, 0))
             if now >= began + window_s:
                 began, asked = now, 0

@@ -20,6 +20,7 @@ from typing import Any
 
 from hubbot.errors import ZooError
 
+INDEX = "zoo.json"
 WEIGHTS = "model.safetensors"
 TARGETS = "dataset_chosen_targets"
 
@@ -89,9 +90,9 @@ def claim(folder: Path, recipe_hash: str) -> None:
 def write_index(zoo: Zoo) -> None:
     """Write zoo.json, in one step."""
     index = {name: value for name, value in asdict(zoo).items() if name != "folder"}
-    part = zoo.folder / "zoo.json.part"
+    part = zoo.folder / f"{INDEX}.part"
     part.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    part.replace(zoo.folder / "zoo.json")
+    part.replace(zoo.folder / INDEX)
 
 
 def open_zoo(folder: Path) -> Zoo:
@@ -100,7 +101,7 @@ def open_zoo(folder: Path) -> Zoo:
     Raises:
         ZooError: there is no zoo here, or its index is broken.
     """
-    file = folder / "zoo.json"
+    file = folder / INDEX
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
         index["models"] = tuple(ZooModel(**line) for line in index["models"])

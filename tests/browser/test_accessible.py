@@ -12,7 +12,6 @@ pytestmark = pytest.mark.browser
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-PATIENCE_MS = 30_000
 PAGES = (
     "/",
     "/?q=seven",
@@ -45,7 +44,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
 @pytest.mark.parametrize("address", PAGES)
 def test_nothing_serious(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.locator(".hb-lede, .hb-model, .hb-note").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".hb-lede, .hb-model, .hb-note").first).to_be_visible()
     page.wait_for_timeout(300)
     found = Axe().run(page).response["violations"]
     serious = [

@@ -34,7 +34,7 @@ def test_the_space_opens_and_finds_a_model_by_text(tmp_path: Path, chromium: Bro
             page = chromium.new_page(base_url=f"http://127.0.0.1:{port}")
             page.goto("/?q=a+handwritten+seven")
             card = page.locator(".hb-card").first
-            expect(card).to_contain_text("a handwritten digit seven", timeout=60_000)
+            expect(card).to_contain_text("a handwritten digit seven")
             link = card.get_by_role("link", name="on the Hub").get_attribute("href") or ""
             assert link.startswith("http://127.0.0.1:"), "the demo's models lie on the demo's Hub"
             page.close()

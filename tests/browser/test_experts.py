@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
+from stage import PATIENCE_MS
 
 pytestmark = pytest.mark.browser
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-PATIENCE_MS = 30_000
 MODEL = "/?model=maria-k/vit-finetuned-0421"
 
 
@@ -41,7 +41,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
 
 def shown(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.locator("#hb-page h1")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#hb-page h1")).to_be_visible()
 
 
 def test_all_experts_and_the_way_to_one(page: Page) -> None:

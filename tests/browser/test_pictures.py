@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, ViewportSize, expect
+from stage import PATIENCE_MS
 
 from hubbot.encoders.loading import load
 from hubbot.localhub.server import Server
@@ -131,7 +132,7 @@ def page(chromium: Browser, space: str, hub: Server, request: pytest.FixtureRequ
     """A page that fails its test if anything is fetched from elsewhere than the Space and the Hub."""
     size, scheme = getattr(request, "param", ("desktop", "light"))
     context = chromium.new_context(viewport=SIZES[size], base_url=space, color_scheme=scheme)
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE_MS)
     page, faults = context.new_page(), list[str]()
     page.on("pageerror", lambda error: faults.append(str(error)))
     ours = (space, hub.endpoint, hub.cdn_endpoint, "data:", "blob:")
@@ -145,7 +146,7 @@ def test_a_card_shows_the_picture_of_its_repo(page: Page, hub: Server) -> None:
     page.goto("/?q=a+dog")
     card = page.locator(".hb-card", has_text="mika/dog-lora")
     shown = card.locator("img")
-    expect(shown).to_have_attribute("alt", "A picture from mika/dog-lora", timeout=60_000)
+    expect(shown).to_have_attribute("alt", "A picture from mika/dog-lora")
     page.wait_for_function("document.querySelector('.hb-card img').naturalWidth > 0")
     assert (shown.get_attribute("src") or "").startswith(f"{hub.endpoint}/mika/dog-lora/resolve/")
     box = shown.bounding_box()
@@ -164,9 +165,7 @@ def test_a_card_shows_the_picture_of_its_repo(page: Page, hub: Server) -> None:
 def test_a_repo_without_a_sample_shows_what_it_has(page: Page) -> None:
     page.goto("/?q=wolf")
     shown = page.locator(".hb-card", has_text="studio-k/wolves").locator("img")
-    expect(shown).to_have_attribute(
-        "src", re.compile(r"/resolve/[0-9a-f]{40}/training_images/0\.png$"), timeout=60_000
-    )
+    expect(shown).to_have_attribute("src", re.compile(r"/resolve/[0-9a-f]{40}/training_images/0\.png$"))
 
 
 def test_a_picture_that_is_gone_leaves_a_drawn_one(page: Page) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
-from stage import all_children, files_of, running, serving, settings_for, upload, wait_for
+from stage import PATIENCE_MS, all_children, files_of, running, serving, settings_for, upload, wait_for
 
 from hubbot.app import open_store
 from hubbot.demo.world import TOKENS
@@ -22,7 +22,6 @@ from hubbot.settings import Settings
 pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery"
-PATIENCE_MS = 90_000
 MODELS = 5
 
 
@@ -99,7 +98,7 @@ def outcome(page: Page) -> Locator:
 
 def choose(page: Page, repo: str) -> None:
     page.locator("#hb-queue label", has_text=repo).click()
-    expect(at(page)).to_have_text(repo, timeout=PATIENCE_MS)
+    expect(at(page)).to_have_text(repo)
 
 
 def queued(page: Page) -> list[str]:
@@ -111,10 +110,10 @@ def test_an_admin_comes_in_and_decides(page: Page, place: Place) -> None:
     page.goto("/")
     page.get_by_role("navigation", name="hubbot").get_by_role("link", name="Review").click()
     come_in(page, "wrong horse battery")
-    expect(page.locator("#hb-refused")).to_contain_text("not the password", timeout=PATIENCE_MS)
+    expect(page.locator("#hb-refused")).to_contain_text("not the password")
     expect(page.locator("#hb-room")).to_be_hidden()
     come_in(page)
-    expect(page.locator("#hb-queue label")).to_have_count(MODELS, timeout=PATIENCE_MS)
+    expect(page.locator("#hb-queue label")).to_have_count(MODELS)
     expect(page.locator("#hb-about")).to_contain_text("You are Ada, by the Space's password.")
     expect(page.locator("#hb-states")).to_contain_text(f"draft {MODELS}")
     first, second, third, fourth, fifth = queued(page)
@@ -128,19 +127,19 @@ def test_an_admin_comes_in_and_decides(page: Page, place: Place) -> None:
     expect(page.locator(".hb-letter strong").first).to_be_visible()
 
     page.get_by_role("button", name="Approve").click()
-    expect(outcome(page)).to_contain_text(f"The suggestion for {first} is approved", timeout=PATIENCE_MS)
+    expect(outcome(page)).to_contain_text(f"The suggestion for {first} is approved")
     expect(at(page)).to_have_text(second)
     expect(page.locator("#hb-states")).to_contain_text("approved 1")
     assert place.suggestion(first).state == "approved"
     assert place.last_order() == ("card approve", "Ada, by the Space's password")
 
     page.get_by_role("button", name="Reject …").click()
-    expect(page.get_by_label("Why not?")).to_be_focused(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Why not?")).to_be_focused()
     page.get_by_role("button", name="Reject it").click()
-    expect(outcome(page).get_by_role("alert")).to_contain_text("needs a reason", timeout=PATIENCE_MS)
+    expect(outcome(page).get_by_role("alert")).to_contain_text("needs a reason")
     page.get_by_label("Why not?").fill("These are letters.")
     page.get_by_role("button", name="Reject it").click()
-    expect(outcome(page)).to_contain_text(f"The suggestion for {second} is rejected", timeout=PATIENCE_MS)
+    expect(outcome(page)).to_contain_text(f"The suggestion for {second} is rejected")
     assert place.suggestion(second).state == "rejected"
     assert place.suggestion(second).reason == "Ada, by the Space's password rejected it: These are letters."
     expect(at(page)).to_have_text(third)
@@ -150,7 +149,7 @@ def test_an_admin_comes_in_and_decides(page: Page, place: Place) -> None:
     page.get_by_role("checkbox", name=gone, exact=True).uncheck()
     page.get_by_label("Title").fill("Say what it was trained on")
     page.get_by_role("button", name="Save as a draft").click()
-    expect(outcome(page)).to_contain_text("is edited, and adds", timeout=PATIENCE_MS)
+    expect(outcome(page)).to_contain_text("is edited, and adds")
     edited = place.suggestion(third)
     assert gone not in edited.added
     assert edited.added
@@ -161,14 +160,14 @@ def test_an_admin_comes_in_and_decides(page: Page, place: Place) -> None:
     page.get_by_role("button", name="Edit …").click()
     page.get_by_label("Text, in Markdown").fill("Please merge this.")
     page.get_by_role("button", name="Save as a draft").click()
-    expect(outcome(page).get_by_role("alert")).to_contain_text("how to make it stop", timeout=PATIENCE_MS)
+    expect(outcome(page).get_by_role("alert")).to_contain_text("how to make it stop")
     page.get_by_role("button", name="Start over").click()
-    expect(page.locator(".hb-diff")).to_contain_text(gone.partition(": ")[2], timeout=PATIENCE_MS)
+    expect(page.locator(".hb-diff")).to_contain_text(gone.partition(": ")[2])
     assert gone in place.suggestion(third).added
 
     choose(page, fourth)
     page.get_by_role("button", name="Open pull request").click()
-    expect(outcome(page)).to_contain_text("Opened http", timeout=PATIENCE_MS)
+    expect(outcome(page)).to_contain_text("Opened http")
     assert place.suggestion(fourth).state == "open"
     assert fifth in queued(page)
 
@@ -176,30 +175,30 @@ def test_an_admin_comes_in_and_decides(page: Page, place: Place) -> None:
 def test_who_is_in_stays_in_and_leaves(page: Page, place: Place) -> None:
     page.goto("/review")
     come_in(page)
-    expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+    expect(at(page)).to_be_visible()
     page.reload()
-    expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+    expect(at(page)).to_be_visible()
     page.get_by_role("button", name="Leave").click()
-    expect(page.get_by_label("Password")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Password")).to_be_visible()
     expect(page.locator(".hb-docket")).to_have_count(0)
     page.reload()
-    expect(page.get_by_label("Password")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Password")).to_be_visible()
 
 
 def test_keys_and_states_lead_through_the_queue(page: Page, place: Place) -> None:
     page.goto("/review")
     come_in(page)
-    expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+    expect(at(page)).to_be_visible()
     first, second, *_ = queued(page)
     page.locator("#hb-review-top").click()
     page.keyboard.press("j")
-    expect(at(page)).to_have_text(second, timeout=PATIENCE_MS)
+    expect(at(page)).to_have_text(second)
     page.keyboard.press("k")
-    expect(at(page)).to_have_text(first, timeout=PATIENCE_MS)
+    expect(at(page)).to_have_text(first)
     page.keyboard.press("a")
     expect(page.get_by_role("button", name="Approve")).to_be_focused()
     page.keyboard.press("r")
-    expect(page.get_by_label("Why not?")).to_be_focused(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Why not?")).to_be_focused()
     page.keyboard.type("jkaer")
     expect(page.get_by_label("Why not?")).to_have_value("jkaer")
     page.get_by_label("Keys:").uncheck()
@@ -207,7 +206,7 @@ def test_keys_and_states_lead_through_the_queue(page: Page, place: Place) -> Non
     page.keyboard.press("j")
     expect(at(page)).to_have_text(first)
     page.locator("#hb-states label", has_text="refused").click()
-    expect(page.locator("#hb-page")).to_contain_text("no suggestion in this state", timeout=PATIENCE_MS)
+    expect(page.locator("#hb-page")).to_contain_text("no suggestion in this state")
     expect(page.locator("#hb-actions")).to_be_hidden()
 
 
@@ -215,7 +214,7 @@ def test_a_phone_never_scrolls_sideways(page: Page, place: Place) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto("/review")
     come_in(page)
-    expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+    expect(at(page)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     wide = page.locator("#hb-review *:visible").evaluate_all(
         "all => all.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.className)"
@@ -226,14 +225,14 @@ def test_a_phone_never_scrolls_sideways(page: Page, place: Place) -> None:
 def test_a_draft_that_was_made_anew_meanwhile_is_looked_at_again(page: Page, place: Place) -> None:
     page.goto("/review")
     come_in(page)
-    expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+    expect(at(page)).to_be_visible()
     repo = at(page).inner_text()
     before = place.suggestion(repo)
     card = place.hub.repos.read(repo, "README.md")
     place.hub.repos.commit(repo, {"README.md": card + b"\nMore.\n"})
     wait_for(lambda: place.suggestion(repo).base_commit != before.base_commit)
     page.get_by_role("button", name="Approve").click()
-    expect(outcome(page).get_by_role("alert")).to_contain_text("another one by now", timeout=PATIENCE_MS)
+    expect(outcome(page).get_by_role("alert")).to_contain_text("another one by now")
     assert place.suggestion(repo).state == "draft"
 
 
@@ -250,7 +249,7 @@ def test_where_no_bot_answers_there_is_nothing_to_press(chromium: Browser, place
         page.set_default_timeout(PATIENCE_MS)
         page.goto("/review")
         come_in(page)
-        expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+        expect(at(page)).to_be_visible()
         expect(page.locator("#hb-about")).to_contain_text("No bot answers here")
         for name in ("Approve", "Edit …", "Reject …", "Open pull request"):
             expect(page.get_by_role("button", name=name)).to_be_hidden()
@@ -268,16 +267,16 @@ def test_axe_finds_nothing_serious(chromium: Browser, place: Place, width: int, 
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.goto("/review")
-    expect(page.get_by_label("Password")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Password")).to_be_visible()
     assert serious(page) == []
     come_in(page)
-    expect(at(page)).to_be_visible(timeout=PATIENCE_MS)
+    expect(at(page)).to_be_visible()
     assert serious(page) == []
     page.get_by_role("button", name="Edit …").click()
-    expect(page.get_by_label("Title")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Title")).to_be_visible()
     assert serious(page) == []
     page.get_by_role("button", name="Reject …").click()
-    expect(page.get_by_label("Why not?")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Why not?")).to_be_visible()
     assert serious(page) == []
     context.close()
 

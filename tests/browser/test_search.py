@@ -12,10 +12,9 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from stage import PATIENCE_MS
 
 pytestmark = pytest.mark.browser
-
-PATIENCE_MS = 30_000
 
 
 @pytest.fixture
@@ -33,15 +32,15 @@ def page(chromium: Browser, space: str) -> Iterator[Page]:
 def test_a_concept_leads_to_the_models_that_know_it(page: Page) -> None:
     page.goto("/")
     chip = page.locator(".hb-facets a", has_text="a handwritten digit seven")
-    expect(chip).to_contain_text("3", timeout=PATIENCE_MS)
+    expect(chip).to_contain_text("3")
     chip.click()
-    expect(page.locator(".hb-card")).to_have_count(3, timeout=PATIENCE_MS)
+    expect(page.locator(".hb-card")).to_have_count(3)
     expect(page.get_by_label("What should the model know?")).to_have_value("tag:digit-seven")
 
 
 def test_filters_and_likeness_can_be_typed(page: Page) -> None:
     page.goto("/?q=seven+author:maria-k")
-    expect(page.locator(".hb-card")).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator(".hb-card")).to_have_count(1)
     expect(page.locator(".hb-card")).to_contain_text("maria-k/vit-finetuned-0421")
     page.get_by_role("link", name="more like this").click()
     expect(page.get_by_label("What should the model know?")).to_have_value("like:maria-k/vit-finetuned-0421")
@@ -59,7 +58,7 @@ def test_filters_and_likeness_can_be_typed(page: Page) -> None:
 )
 def test_what_cannot_be_found_is_said(page: Page, asked: str, told: str) -> None:
     page.goto(f"/?q={asked}")
-    expect(page.locator(".hb-note")).to_contain_text(told, timeout=PATIENCE_MS)
+    expect(page.locator(".hb-note")).to_contain_text(told)
     expect(page.locator(".hb-card")).to_have_count(0)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, ViewportSize, expect
+from stage import PATIENCE_MS
 
 pytestmark = pytest.mark.browser
 
@@ -15,7 +16,6 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 TREE = "/?tree=lab/vit-digits-base"
 CROWDED = "/?tree=org/crowded"
-PATIENCE_MS = 30_000
 LEFT = re.compile("AbortError|Connection errored out")
 """Gradio complains of its own stream when its page is left."""
 
@@ -65,9 +65,9 @@ def _opened(page: Page, address: str, which: str = ".hb-atlas:not(.hb-map)") -> 
     """The picture of a tree, or its map, once it can be explored; and everything else that comes."""
     page.goto(address)
     atlas = page.locator(f"{which}[data-ready]")
-    expect(atlas).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator("#hb-members")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator(".hb-busy")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(atlas).to_be_visible()
+    expect(page.locator("#hb-members")).to_be_visible()
+    expect(page.locator(".hb-busy")).to_have_count(0)
     return atlas
 
 
@@ -78,18 +78,18 @@ def _view(atlas: Locator) -> list[float]:
 def test_the_forest_leads_to_a_tree_and_a_tree_to_a_model(page: Page) -> None:
     page.goto("/?trees=")
     stand = page.locator(".hb-forest > li", has_text="lab/vit-digits-base")
-    expect(stand).to_contain_text("4 models", timeout=PATIENCE_MS)
+    expect(stand).to_contain_text("4 models")
     expect(stand).to_contain_text("digits-vit")
     expect(stand).to_contain_text("3 read · 1 no answer")
     expect(stand).to_contain_text("digit-eight")
     assert stand.locator(".hb-crown circle:not(.hb-foliage)").count() == 4, "a leaf for each model"
     stand.get_by_role("link", name="lab/vit-digits-base").click()
-    expect(page.get_by_role("heading", name="lab/vit-digits-base")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="lab/vit-digits-base")).to_be_visible()
     mark = page.get_by_role("link", name="maria-k/vit-finetuned-0421").first
     expect(mark).to_have_attribute("href", "/?model=maria-k/vit-finetuned-0421")
-    expect(page.locator(".hb-busy")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.locator(".hb-busy")).to_have_count(0)
     mark.click()
-    expect(page.get_by_role("heading", name="maria-k/vit-finetuned-0421")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="maria-k/vit-finetuned-0421")).to_be_visible()
 
 
 def test_a_tree_says_what_is_in_it(page: Page) -> None:
@@ -183,9 +183,7 @@ def test_the_keyboard_goes_from_model_to_model(page: Page) -> None:
     assert there.startswith("/?model=")
     assert there != "/?model=lab/vit-digits-base"
     page.keyboard.press("Enter")
-    expect(page.locator("#hb-page h1")).to_have_text(
-        unquote(there.removeprefix("/?model=")), timeout=PATIENCE_MS
-    )
+    expect(page.locator("#hb-page h1")).to_have_text(unquote(there.removeprefix("/?model=")))
 
 
 def test_one_colour_alone(page: Page) -> None:
@@ -209,9 +207,9 @@ def test_a_large_tree_is_folded_and_listed_in_pages(page: Page) -> None:
     assert all(re.match(r"and \d+ more: ", text) for text in told)
     expect(page.locator("#hb-members")).to_contain_text("1–50 of 600 models")
     page.get_by_role("link", name="older →").click()
-    expect(page.locator("#hb-members")).to_contain_text("51–100 of 600 models", timeout=PATIENCE_MS)
+    expect(page.locator("#hb-members")).to_contain_text("51–100 of 600 models")
     expect(page.locator("#hb-members")).to_be_in_viewport()
-    expect(page.locator(".hb-busy")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.locator(".hb-busy")).to_have_count(0)
 
 
 def test_a_map_shows_models_by_what_was_read(page: Page) -> None:
@@ -224,7 +222,7 @@ def test_a_map_shows_models_by_what_was_read(page: Page) -> None:
     expect(atlas.locator(".hb-tip")).to_contain_text("crowd/")
     mark.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#hb-page h1")).to_contain_text("crowd/", timeout=PATIENCE_MS)
+    expect(page.locator("#hb-page h1")).to_contain_text("crowd/")
 
 
 @phone
@@ -267,9 +265,9 @@ def test_hostile_names_are_words_in_a_picture(page: Page) -> None:
 
 def test_models_of_no_tree_and_a_tree_that_nobody_knows(page: Page) -> None:
     page.goto("/?tree=none")
-    expect(page.get_by_role("heading", name="In no tree")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="In no tree")).to_be_visible()
     page.goto("/?tree=<img src=x onerror=owned()>")
-    expect(page.locator("#hb-page")).to_contain_text("no tree called <img", timeout=PATIENCE_MS)
+    expect(page.locator("#hb-page")).to_contain_text("no tree called <img")
 
 
 COLOURS = """() => [...Array(7).keys()].map(n => {

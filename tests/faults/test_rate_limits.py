@@ -16,15 +16,18 @@ from hubbot.errors import RateLimited
 from hubbot.hub import pulls, snapshots, texts
 from hubbot.hub.client import Hub
 from hubbot.hub.uploads import one
+from hubbot.localhub.limits import Limits
 from hubbot.localhub.server import Server
 
 THREADS = 6
 
 
+LIMITS = {"api": (15, 3.0), "resolvers": (20, 3.0)}
+
+
 @pytest.fixture
 def counting(tmp_path: Path) -> Server:
-    limits = {"api": (15, 3), "resolvers": (20, 3)}
-    server = Server(tmp_path / "hub", limits=limits)
+    server = Server(tmp_path / "hub", limits=LIMITS)
     server.repos.create("o/m")
     server.repos.commit("o/m", {"README.md": b"# A model"})
     return server
@@ -40,8 +43,49 @@ def of_kind(hub: Hub, kind: str) -> tuple[int, int, bool]:
     return rate.requests, rate.refused, rate.waited_s > 0
 
 
+class Played:
+    """Time that passes only while everybody sleeps: how busy the machine is makes no difference."""
+
+    def __init__(self, people: int) -> None:
+        self._now, self._awake, self._alarms = 1000.0, people, list[float]()
+        self._changed = threading.Condition()
+
+    def now(self) -> float:
+        with self._changed:
+            return self._now
+
+    def sleep(self, seconds: float) -> None:
+        with self._changed:
+            alarm = self._now + seconds
+            self._alarms.append(alarm)
+            self._rest()
+            self._changed.wait_for(lambda: self._now >= alarm)
+
+    def leave(self) -> None:
+        """Somebody goes home, and is waited for no more."""
+        with self._changed:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._awake -= 1
+        if not self._awake and self._alarms:
+            self._now = min(self._alarms)
+            self._awake = self._alarms.count(self._now)
+            self._alarms = [alarm for alarm in self._alarms if alarm > self._now]
+            self._changed.notify_all()
+
+
 def test_a_budget_that_suffices_is_never_overdrawn(counting: Server) -> None:
     """Three windows' worth, by both clients, files counted apart."""
+    played, numbers = Played(THREADS), iter(range(40))
+    counting.limits = Limits(LIMITS, played.now)
+
+    def person(_: int) -> None:
+        try:
+            for number in numbers:
+                ask(number)
+        finally:
+            played.leave()
 
     def ask(number: int) -> None:
         if number % 3 == 0:
@@ -51,8 +95,9 @@ def test_a_budget_that_suffices_is_never_overdrawn(counting: Server) -> None:
         if number % 2 == 0:
             assert texts.read(hub, "o/m", "main", "README.md", 100)
 
-    with counting, Hub(counting.endpoint) as hub:
-        at_once(ask, 40)
+    with counting, Hub(counting.endpoint, sleep=played.sleep, clock=played.now) as hub:
+        at_once(person, THREADS)
+        assert played.now() >= 1006, "the third window has begun"
         statuses = [entry.status for entry in counting.log]
         assert 429 not in statuses
         assert of_kind(hub, "api") == (40, 0, True)

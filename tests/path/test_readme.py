@@ -26,8 +26,6 @@ SHELL = [
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
-pytestmark = pytest.mark.timeout(900)  # all of the README's commands run before the first test
-
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory) -> Iterator[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -37,8 +38,11 @@ def test_seeds_are_drawn_too() -> None:
 
 
 @pytest.mark.usefixtures("emoji_font")
-def test_it_runs_from_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["alignment", "--smoke", "--json"])
+def test_it_runs_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], smallest_zoos: Callable[..., str]
+) -> None:
+    zoos = smallest_zoos("emoji-200")
+    monkeypatch.setattr(sys, "argv", ["alignment", "--smoke", "--json", "--zoos", zoos])
     alignment.main()
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
     assert rows["emoji-200 zero-shot: ours"]["target"] == 0.90

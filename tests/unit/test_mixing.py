@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -91,8 +92,11 @@ def test_halves_share_no_concept_and_each_text_belongs_to_its_half() -> None:
 
 
 @pytest.mark.usefixtures("emoji_font")
-def test_it_runs_from_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["mixing", "--smoke", "--json"])
+def test_it_runs_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], smallest_zoos: Callable[..., str]
+) -> None:
+    zoos = smallest_zoos("emoji-200", "emoji-1k")
+    monkeypatch.setattr(sys, "argv", ["mixing", "--smoke", "--json", "--zoos", zoos])
     mixing.main()
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
     assert rows["calibration error"]["target"] == 0.05

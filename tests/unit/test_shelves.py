@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,18 +36,27 @@ QUESTIONS = (
 )
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """Some hundred models of two kinds, enough for an inverted file of their own."""
-    monkeypatch.setattr(writing, "SMALL", 100)
-    monkeypatch.setattr(base, "FEW", 10)
-    made = Shop(tmp_path / "hubbot.db")
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Some hundred models of two kinds, enough for an inverted file of their own; closed."""
+    made = Shop(tmp_path_factory.mktemp("shop") / "hubbot.db")
     with made.store:
         made.expert(aligned("dit", DIT), head())
         made.expert(labelled("vit", VIT))
         for i in range(240):
             fill(made, i)
-        yield made
+    return made
+
+
+@pytest.fixture
+def shop(filled: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A copy of it, to change as one likes."""
+    monkeypatch.setattr(writing, "SMALL", 100)
+    monkeypatch.setattr(base, "FEW", 10)
+    copy = Shop(shutil.copy(filled.store.path, tmp_path / "hubbot.db"))
+    copy.experts = dict(filled.experts)
+    with copy.store:
+        yield copy
 
 
 def fill(shop: Shop, i: int) -> None:

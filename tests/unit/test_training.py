@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks import experts
 from benchmarks.report import Row, at_least, told, verdict
 from hubbot.errors import ExpertError, ZooError
 from hubbot.experts.artifact import describe, trained_on
@@ -18,9 +19,8 @@ from hubbot.experts.trust import trust
 from hubbot.training.evaluate import evaluate_expert
 from hubbot.training.experts import train_expert
 from hubbot.training.trees import candidates, open_tree
-from hubbot.training.zoos import build_zoo
 from hubbot.zoo.emoji.recipe import EMOJI
-from hubbot.zoo.layout import Zoo
+from hubbot.zoo.layout import Zoo, open_zoo
 from hubbot.zoo.recipes import DIGITS, RECIPES
 
 ROOT = "digits-zoo/vit-a"
@@ -28,8 +28,8 @@ QUICK = Schedule(epochs=4, seed=3)
 
 
 @pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
-    return build_zoo("digits", "tiny", tmp_path_factory.mktemp("zoo"), progress=False)
+def zoo(smallest_zoos: Callable[..., str]) -> Zoo:
+    return open_zoo(Path(smallest_zoos("digits")) / "digits")
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +127,14 @@ def test_shipped_experts_come_from_frozen_recipes_and_beat_both_baselines() -> N
             assert info.scores["accuracy"] > max(0.7, *info.baselines.values()) + 0.05
 
 
-def test_the_benchmark_runs(tmp_path: Path) -> None:
+def test_the_benchmark_runs(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = Path(__file__).parents[2] / "docs" / "results"
     before = {file: file.read_bytes() for file in results.glob("experts.*")}
-    command = [sys.executable, "-m", "benchmarks.experts", "--smoke", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    monkeypatch.setattr(sys, "argv", ["experts", "--smoke", "--json", "--zoo", str(zoo.folder)])
+    experts.main()
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert len(rows) == 3 * 4 + 2 * 2
     assert all(row.keys() == {"name", "value", "unit", "target", "baseline", "holds"} for row in rows)
     assert {file: file.read_bytes() for file in results.glob("experts.*")} == before

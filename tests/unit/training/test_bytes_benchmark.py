@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from math import prod
 from pathlib import Path
 
+import pytest
+
+from benchmarks import bytes as benchmark
 from benchmarks.bytes import SD, SUPVIT, TARGET, lora_shapes, vit_shapes
 from hubbot.training.far import choose_layers
 
@@ -25,11 +27,11 @@ def test_the_shapes_are_those_of_the_real_models() -> None:
     assert 4 * sum(stored) == SD.layer_bytes
 
 
-def test_the_benchmark_runs() -> None:
+def test_the_benchmark_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     before = {file: file.read_bytes() for file in (ROOT / "docs" / "results").glob("bytes.*")}
-    command = [sys.executable, "-m", "benchmarks.bytes", "--smoke", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    monkeypatch.setattr(sys, "argv", ["bytes", "--smoke", "--json"])
+    benchmark.main()
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert all(row.keys() == {"name", "value", "unit", "target", "baseline", "holds"} for row in rows)
     sent = next(row for row in rows if row["name"] == "SupViT bytes sent")
     assert 1.0 < sent["value"] <= sent["target"] == TARGET
