@@ -25,6 +25,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     pipeline
     courtesy
     bot
+    making
     engine | descent | embedding
     hub | store | index | card | policy | trees | experts | sane | encoders | zoo | localhub | atlas
     weights | keeping

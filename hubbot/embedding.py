@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,8 +97,13 @@ def find(hub: Hub, repo: str, folder: Path) -> Model:
         RepoNotFound: there is no such repo.
         HubError, WeightsError: see `fitting`.
     """
+    return find_all(hub, [repo], folder)[0]
+
+
+def find_all(hub: Hub, repos: Sequence[str], folder: Path) -> list[Model]:
+    """The same of several repos."""
     artifact = load(folder)
-    return fitting(hub, one(hub, repo), artifact)
+    return [fitting(hub, one(hub, repo), artifact) for repo in repos]
 
 
 def fitting(hub: Hub, upload: Upload, artifact: Artifact) -> Model:
@@ -145,7 +150,7 @@ def embeddings(model: Model, most_bytes: int, block_bytes: int = BLOCK_BYTES) ->
         HubError, WeightsError: see `rows.rows`.
     """
     if not model.streams:
-        values = _whole(model, most_bytes)
+        values = whole(model, most_bytes)
         yield judge.embedding(model.artifact, values, repo=model.upload.repo, file=model.file)[1]
         return
     layers = model.artifact.model.layout.layers
@@ -169,11 +174,11 @@ def properties(model: Model, most_bytes: int) -> tuple[Estimate, ...] | Abstenti
             f"{config.name} embeds and tells no properties",
             hint=f"`hubbot sane embed {model.upload.repo}` embeds the model",
         )
-    values = _whole(model, most_bytes)
+    values = whole(model, most_bytes)
     return judge.judge(model.artifact, values, repo=model.upload.repo, file=model.file)
 
 
-def _whole(model: Model, most_bytes: int) -> dict[str, Tensor]:
+def whole(model: Model, most_bytes: int) -> dict[str, Tensor]:
     """All float tensors of a small model."""
     repo, file, config = model.upload.repo, model.file, model.artifact.config
     if model.stored > most_bytes:

@@ -1,8 +1,8 @@
-"""`hubbot sane embed|properties`: models through an autoencoder of their architecture."""
+"""`hubbot sane`: models through an autoencoder of their architecture, and such autoencoders themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +41,7 @@ def embed(
     """Embed a model's weights as they come from the Hub, without downloading or holding it whole."""
     from hubbot.embedding import Means, embeddings, kept
 
-    with _fitting(context, repo, with_) as model:
+    with _fitting(context, [repo], with_) as [model]:
         mind = model.artifact.model
         shape = (mind.layout.count, mind.size.latent)
         pieces = embeddings(model, settings_of(context).max_model_bytes)
@@ -92,7 +92,7 @@ def properties(context: typer.Context, repo: Repo, with_: With, json: AsJson = F
     """What a model's weights say of its training: accuracy, epoch and the like, each with an interval."""
     from hubbot.embedding import properties as ask
 
-    with _fitting(context, repo, with_) as model:
+    with _fitting(context, [repo], with_) as [model]:
         said = ask(model, settings_of(context).max_model_bytes)
     abstention = said if isinstance(said, Abstention) else None
     if json:
@@ -109,15 +109,68 @@ def properties(context: typer.Context, repo: Repo, with_: With, json: AsJson = F
     table(["property", ">estimate", ">interval", ">coverage"], rows, empty="no properties")
 
 
-@contextmanager
-def _fitting(context: typer.Context, repo: str, folder: Path) -> Iterator[Model]:
-    """A model on the Hub that an autoencoder can read, and the Hub is open for as long as it is read."""
-    if not wiring.is_repo(repo):
-        raise UsageError(f"{repo!r} is not a repo", hint="a repo is written owner/name")
-    with wiring.open_hub(settings_of(context)) as hub:
-        from hubbot.embedding import find
+@app.command()
+def sample(
+    context: typer.Context,
+    with_: With,
+    like: Annotated[list[str], typer.Option(help="A prompt, written owner/name; several may be given.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder for the models' folders.")],
+    count: Annotated[int, typer.Option(min=1, help="How many models.")] = 1,
+    way: Annotated[
+        str, typer.Option(help="kde, or independent: every token from a prompt of its own.")
+    ] = "kde",
+    bandwidth: Annotated[
+        float, typer.Option(min=0.0, help="How far from the prompts, in their spreads.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Make new models near some on the Hub, each a repo that loads as the first of them does."""
+    from hubbot.making import Order, make
 
-        yield find(hub, repo, folder)
+    order = Order(count=count, way=way, bandwidth=bandwidth, seed=seed)
+    with _fitting(context, like, with_) as prompts:
+        folders = make(prompts, order, out, settings_of(context).max_model_bytes)
+    if json:
+        emit([str(folder) for folder in folders])
+        return
+    for folder in folders:
+        say(str(folder))
+
+
+@app.command()
+def train(
+    zoo: Annotated[Path, typer.Option(exists=True, file_okay=False, help="A zoo of small nets.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="The autoencoder's folder.")],
+    steps: Annotated[int, typer.Option(min=1, help="How long.")] = 2400,
+    behaviour: Annotated[float, typer.Option(min=0.0, help="What alike answers count beside weights.")] = 0.1,
+    norms: Annotated[bool, typer.Option(help="Whether BatchNorms are tokens.")] = True,
+    seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Train an autoencoder on a zoo, or go on where a training was stopped."""
+    from hubbot.training.sane import plan, train_sane
+
+    made = train_sane(zoo, out, plan(steps, behaviour, seed, norms=norms), progress=not json)
+    told = {"name": made.config.name, "version": made.version, "folder": str(out)}
+    if json:
+        emit({**told, "properties": made.config.properties})
+        return
+    say(f"{made.config.name} {made.version}, {made.config.trained_on}, is in {out}")
+    rows = [(one.name, f"{one.r2 or 0:.3f}", f"± {one.half_width:.3f}") for one in made.config.properties]
+    table(["property", ">R2, calibration", f">{percent(made.config.coverage)} interval"], rows, empty="none")
+
+
+@contextmanager
+def _fitting(context: typer.Context, repos: Sequence[str], folder: Path) -> Iterator[list[Model]]:
+    """Models on the Hub that an autoencoder can read, and the Hub is open for as long as they are read."""
+    for repo in repos:
+        if not wiring.is_repo(repo):
+            raise UsageError(f"{repo!r} is not a repo", hint="a repo is written owner/name")
+    with wiring.open_hub(settings_of(context)) as hub:
+        from hubbot.embedding import find_all
+
+        yield find_all(hub, repos, folder)
 
 
 def _tell_cost(model: Model) -> None:

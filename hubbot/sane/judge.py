@@ -77,13 +77,21 @@ def embedding(artifact: Artifact, values: Values, *, repo: str = "", file: str =
     Raises:
         WeightsError: it is of another architecture, or its numbers are no weights.
     """
-    layout = artifact.config.layout
-    tokenised(values, layout, repo=repo, file=file)  # what is wrong with it is found before anything else
-    one = {name: values[name].float()[None] for name in artifact.config.shapes}
-    if groups := artifact.config.groups:
-        one = permuted(one, groups, aligned(one, groups, artifact.reference))
-    tokens = layout.tokens(one)
+    tokens = artifact.config.layout.tokens(in_order(artifact, values, repo=repo, file=file))
     return tokens[0], embed(artifact.model, tokens)[0]
+
+
+def in_order(artifact: Artifact, values: Values, *, repo: str = "", file: str = "") -> dict[str, Tensor]:
+    """A model's tensors in the order of the reference's channels, each (1, *shape).
+
+    Raises:
+        WeightsError: see `embedding`.
+    """
+    # What is wrong with it is found before anything else.
+    tokenised(values, artifact.config.layout, repo=repo, file=file)
+    one = {name: values[name].float()[None] for name in artifact.config.shapes}
+    groups = artifact.config.groups
+    return permuted(one, groups, aligned(one, groups, artifact.reference)) if groups else one
 
 
 def oddness(artifact: Artifact, tokens: Tensor, z: Tensor) -> Tensor:

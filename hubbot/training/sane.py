@@ -36,8 +36,8 @@ from hubbot.zoo.threads import one_thread
 
 QUERIES = 32
 """Pictures that the behaviour loss asks about in a step."""
-READ_FROM = ("statistics", "sequence")
-"""What the properties of a shipped autoencoder are read from."""
+LONGEST_SEQUENCE = 4096
+"""Numbers of a model's embeddings that a ridge regression is fitted to; of more, each layer's mean."""
 COVERAGE = 0.9
 ODDEST = 1.5
 """A model is odd whose error is so many times that of the worst calibration model."""
@@ -169,6 +169,11 @@ class Plan:
     course: Course = field(default_factory=Course)
 
 
+def plan(steps: int, behaviour: float, seed: int, *, norms: bool) -> Plan:
+    """The usual one, but for what is given; see `Course`."""
+    return Plan(norms=norms, course=Course(steps=steps, behaviour=behaviour, seed=seed))
+
+
 def learn(study: Study, plan: Plan, saved: Path | None, advance: Callable[[Point], None]) -> Autoencoder:
     """Train an autoencoder on a study's training models; one that was stopped goes on."""
     lessons = study.of_split("train")
@@ -200,13 +205,15 @@ def halves(study: Study) -> tuple[Study, Study]:
 def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, str]) -> Artifact:
     """An artefact of a trained autoencoder: with its properties, their intervals, and what is odd to it."""
     lessons, (chosen, calibration) = study.of_split("train"), halves(study)
+    long = study.layout.count * model.size.latent > LONGEST_SEQUENCE
+    kinds = ("statistics", "layers" if long else "sequence")
     ridge, _ = fit(
-        features_of(model, lessons, READ_FROM),
+        features_of(model, lessons, kinds),
         lessons.truth,
-        features_of(model, chosen, READ_FROM),
+        features_of(model, chosen, kinds),
         chosen.truth,
     )
-    said = ridge(torch.cat(features_of(model, calibration, READ_FROM), 1))
+    said = ridge(torch.cat(features_of(model, calibration, kinds), 1))
     widths = half_widths(said, calibration.truth.double(), calibration.models, COVERAGE)
     scores = r2(said, calibration.truth.double())
     last = float(study.history.epoch[-1])
@@ -223,7 +230,7 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
         size=model.size,
         trained_on=f"{len(lessons.history.plans)} nets of the zoo {study.history.recipe}",
         groups=study.groups,
-        features=READ_FROM,
+        features=kinds,
         properties=found,
         coverage=COVERAGE,
         provenance={"zoo": study.history.recipe, "recipe_hash": study.history.recipe_hash, **about},
