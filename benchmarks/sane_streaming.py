@@ -8,7 +8,7 @@ embeddings of words, in bfloat16, and at 1 GB in three shards and in float32 as 
 most and how long it was. Beside it another process downloads the file whole and embeds it from memory. The
 autoencoder is small and untrained: random weights cost what trained ones do.
 
-`--smoke` does the same with a few megabytes; its numbers are not kept.
+`--smoke` does the same with a few megabytes in one process; its numbers are not kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ from hubbot.hub.uploads import one
 from hubbot.localhub.repos import Repos
 from hubbot.sane.artifact import Artifact, load, save
 from hubbot.sane.autoencoder import Autoencoder
-from hubbot.sane.judge import embedding
+from hubbot.sane.embed import embed_stream
 from hubbot.sane.schema import Config, Size
 
 TOKEN = 1024
@@ -128,9 +128,9 @@ def main() -> None:
     if given.child:
         print(json.dumps(asdict(embed(*given.child))))
         return
-    cases, repeats = (SMOKE, 1) if given.smoke else (FULL, REPEATS)
-    with tempfile.TemporaryDirectory(dir=os.environ.get("HUBBOT_SCRATCH")) as scratch:
-        costs = measure(cases, Path(scratch), repeats)
+    cases, repeats, run = (SMOKE, 1, embed) if given.smoke else (FULL, REPEATS, _in_a_process)
+    with tempfile.TemporaryDirectory() as scratch:
+        costs = measure(cases, Path(scratch), repeats, run)
     rows = list(judge(costs))
     publish("sane-streaming", rows, report(cases, costs, rows, repeats), given)
 
@@ -145,34 +145,35 @@ def embed(how: str, endpoint: str, repo: str, folder: str) -> Cost:
     with Hub(endpoint) as hub:
         if how == "stream":
             model = fitting(hub, one(hub, repo), artifact)
-            means = Means(artifact.model.layout, SMALL.latent)
-            for piece in embeddings(model, most_bytes=0):
-                means.add(piece)
-            mean, read = means.mean, model.meter.bytes_read
+            mean, read = _mean(artifact, embeddings(model, most_bytes=0)), model.meter.bytes_read
         else:
             mean, read = _downloaded(hub, repo, artifact)
     seconds, computing = time.monotonic() - start, time.process_time() - worked
     return Cost(seconds, computing, _peak(), idle, read, artifact.model.layout.count, tuple(mean.tolist()))
 
 
+def _mean(artifact: Artifact, pieces: Iterable[torch.Tensor]) -> torch.Tensor:
+    means = Means(artifact.model.layout, SMALL.latent)
+    for piece in pieces:
+        means.add(piece)
+    return means.mean
+
+
 def _downloaded(hub: Hub, repo: str, artifact: Artifact) -> tuple[torch.Tensor, int]:
-    """What it is like to fetch the files and embed them from memory."""
+    """What it is like to fetch the files and embed them from memory, layer by layer."""
     values: dict[str, torch.Tensor] = {}
-    read = 0
-    with tempfile.TemporaryDirectory(dir=os.environ.get("HUBBOT_SCRATCH")) as scratch:
+    layout, read = artifact.model.layout, 0
+    with tempfile.TemporaryDirectory() as scratch:
         found = [name for name in hub.api.list_repo_files(repo) if name.endswith(".safetensors")]
         for name in found:
-            file = Path(scratch) / name
-            with (
-                hub.wire.opened(f"/{repo}/resolve/main/{name}", repo=repo) as response,
-                file.open("wb") as out,
-            ):
+            file, path = Path(scratch) / name, f"/{repo}/resolve/main/{name}"
+            with hub.wire.opened(path, repo=repo) as response, file.open("wb") as out:
                 for piece in response.iter_raw(1_000_000):
                     out.write(piece)
             read += file.stat().st_size
             values |= load_file(file)
-        _, z = embedding(artifact, values)
-    return z.mean(0), read
+        layers = ((layer, layout.matrix(layer, values)) for layer in layout.layers)
+        return _mean(artifact, embed_stream(artifact.model, layers)), read
 
 
 def _peak() -> int:
@@ -192,7 +193,9 @@ Costs = Mapping[str, tuple[Sequence[Cost], Sequence[Cost]]]
 """Of each case: streamed, and downloaded."""
 
 
-def measure(cases: Sequence[Case], scratch: Path, repeats: int) -> Costs:
+def measure(
+    cases: Sequence[Case], scratch: Path, repeats: int, run: Callable[[str, str, str, str], Cost]
+) -> Costs:
     """Every case both ways, in turn, so that a busy minute hits all of them."""
     found: dict[str, tuple[list[Cost], list[Cost]]] = {case.name: ([], []) for case in cases}
     for case in cases:
@@ -201,7 +204,7 @@ def measure(cases: Sequence[Case], scratch: Path, repeats: int) -> Costs:
         for _ in range(repeats):
             for case in cases:
                 for at, how in enumerate(("stream", "download")):
-                    found[case.name][at].append(_in_a_process(how, endpoint, case.repo, scratch / case.repo))
+                    found[case.name][at].append(run(how, endpoint, case.repo, str(scratch / case.repo)))
     for name, (streamed, downloaded) in found.items():
         off = max(abs(a - b) for a, b in zip(streamed[0].mean, downloaded[0].mean, strict=True))
         assert off < 1e-4, f"{name}: streamed and whole embeddings differ by {off}"
@@ -253,8 +256,9 @@ def _serving(folder: Path) -> Iterator[str]:
             process.terminate()
 
 
-def _in_a_process(how: str, endpoint: str, repo: str, folder: Path) -> Cost:
-    command = [sys.executable, "-m", "benchmarks.sane_streaming", "--child", how, endpoint, repo, str(folder)]
+def _in_a_process(how: str, endpoint: str, repo: str, folder: str) -> Cost:
+    """The same as `embed`, which says what a process took that did nothing else."""
+    command = [sys.executable, "-m", "benchmarks.sane_streaming", "--child", how, endpoint, repo, folder]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -334,8 +338,8 @@ said, on a Hub on loopback in another process. Each embedding is made in a proce
 to compute. Seconds are medians of {repeats} runs, memory is the worst of them. {machine()}, used by others
 meanwhile.
 
-Streamed as `hubbot sane embed` does it, and beside it the file downloaded whole and embedded from memory.
-Both give the same embeddings; the benchmark stops where their means differ.
+Streamed as `hubbot sane embed` does it, and beside it the file downloaded whole and embedded from memory,
+layer by layer. Both give the same embeddings; the benchmark stops where their means differ.
 
 {table(columns, lines)}
 
