@@ -9,9 +9,9 @@ DIR ?= demo
 demo: $(VENV)/.installed  ## run the bot over a Hub on loopback, then serve the Space
 	$(BIN)/hubbot demo --dir $(DIR) $(ARGS)
 
-# Two at a time, a file each; torch's own threads would only stand in each other's way.
+# Two at a time, a file each, in the order of tests/conftest.py; torch's own threads would only stand in each other's way.
 test: $(VENV)/.installed-dev  ## every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # By itself, since counting branches makes plain Python run half as long again.
 coverage: override ARGS += --cov --cov-report=term:skip-covered

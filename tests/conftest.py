@@ -25,6 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files, which start processes and browsers, come first: the short ones fill up the end."""
+    items.sort(key=lambda item: "unit" in item.path.parts)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """With TESTS_NO_SKIP, as in `.ci/run`, a skipped test is a failed run; GPU tests need a GPU."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
