@@ -1,14 +1,13 @@
 """SANE on zoos of small nets: properties from weights, rebuilt models, models that nobody trained.
 
 The recipes of the zoos were frozen, by hash, before an autoencoder saw them; sizes and steps were chosen on
-validation models of `cnn-digits`. Test models are opened here. Autoencoders of three seeds; `SANE_ZOOS` names
-the folder of the zoos, where trained autoencoders are kept as well.
+validation models of `cnn-digits`. Test models are opened here. Autoencoders of three seeds, which are kept
+beside the zoos.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict
-from benchmarks.sane_autoencoders import AUTOENCODERS, SEEDS, ZOOS, trained
+from benchmarks.report import Row, arguments, at_least, machine, publish, table, told, verdict, zoos
+from benchmarks.sane_autoencoders import AUTOENCODERS, SEEDS, trained
 from benchmarks.sane_growing import EPOCHS, targets, transferred
-from benchmarks.sane_making import BEST, Maker, Worth, accuracy, worth
+from benchmarks.sane_making import BEST, MADE, Maker, Worth, accuracy, worth
 from benchmarks.sane_properties import interval, measured
 from hubbot.sane import sample
 from hubbot.sane.autoencoder import Autoencoder
@@ -31,6 +30,9 @@ from hubbot.zoo.threads import one_thread
 
 DEAD = 0.15
 """A model of the grid whose accuracy ends under this never learned anything."""
+
+
+SMOKE_EPOCHS, SMOKE_MADE = (0, 1), 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,11 @@ class Part:
 # --- what weights say -------------------------------------------------------------------------
 
 
-def properties(zoos: Path, name: str, seeds: Sequence[int], *, smoke: bool) -> Part:
+def properties(folder: Path, name: str, seeds: Sequence[int], *, smoke: bool) -> Part:
     """R2 of each property from each kind of features, the mean over seeds."""
     scores: dict[str, Tensor] = {}
     for seed in seeds:
-        model, study = trained(f"{name}-{seed}", zoos, smoke=smoke)
+        model, study = trained(f"{name}-{seed}", folder, smoke=smoke)
         for kind, found in measured(model, study).items():
             scores[kind] = scores.get(kind, torch.zeros(())) + found / len(seeds)
     names = study.names
@@ -107,15 +109,15 @@ def rebuilt(model: Autoencoder, study: Study) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def reconstruction(zoos: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
+def reconstruction(folder: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
     """Do rebuilt models do what the originals did?"""
     rows, lines = [], []
     for name in ("digits", "grid"):
-        pairs = [rebuilt(*trained(f"{name}-{seed}", zoos, smoke=smoke)) for seed in seeds]
+        pairs = [rebuilt(*trained(f"{name}-{seed}", folder, smoke=smoke)) for seed in seeds]
         before, after = (sum(pair[i] for pair in pairs) / len(pairs) for i in (0, 1))
         lines.append([AUTOENCODERS[f"{name}-0"].zoo, "with", before, after, before - after])
         rows.append(at_least(f"accuracy rebuilt, {name}", after, "accuracy", before - 0.05, before))
-    before, after = rebuilt(*trained("digits-structure", zoos, smoke=smoke))
+    before, after = rebuilt(*trained("digits-structure", folder, smoke=smoke))
     lines.append([AUTOENCODERS["digits-0"].zoo, "without", before, after, before - after])
     rows.append(told("accuracy rebuilt, digits, without behaviour loss", after, "accuracy", before))
     columns = ["zoo", "behaviour loss", "test models", "rebuilt", "lost"]
@@ -125,18 +127,18 @@ def reconstruction(zoos: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
 # --- models that nobody trained ---------------------------------------------------------------
 
 
-def generated(zoos: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
+def generated(folder: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
     """Each way of making models, the mean over seeds."""
     found: dict[str, list[Worth]] = {}
     for seed in seeds:
-        maker = Maker.of(*trained(f"digits-{seed}", zoos, smoke=smoke), seed)
+        maker = Maker.of(*trained(f"digits-{seed}", folder, smoke=smoke), seed, SMOKE_MADE if smoke else MADE)
         for way, made in maker.ways().items():
-            found.setdefault(way, []).append(worth(maker, made(), (0, 1, 5), seed))
+            found.setdefault(way, []).append(worth(maker, made(), SMOKE_EPOCHS if smoke else (0, 1, 5), seed))
 
     def of(way: str, what: str) -> float:
         return sum(_figure(one, what) for one in found[way]) / len(found[way])
 
-    columns = ["every", "0", "1", "5", "nearest", "spread"]
+    columns = ["every", "0", "1", *([] if smoke else ["5"]), "nearest", "spread"]
     lines = [[way, *(of(way, what) for what in columns)] for way in found]
     plain = max(of(way, "0") for way in ("prompts", "prompt + noise", "prompts rebuilt"))
     rows = [
@@ -157,7 +159,9 @@ def generated(zoos: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
         "after 1 and after 5 epochs. Nearest: distance to the nearest prompt, 1 is that of a prompt to its",
         "nearest other. Spread: how far apart the models lie, 1 is that of the prompts.",
         "",
-        table(["way", "all", "best 10", "1 epoch", "5 epochs", "nearest", "spread"], lines),
+        table(
+            ["way", "all", "best 10", "1 epoch", *([] if smoke else ["5 epochs"]), "nearest", "spread"], lines
+        ),
     ]
     return Part(rows, "\n".join(text))
 
@@ -169,9 +173,9 @@ def _figure(one: Worth, what: str) -> float:
 # --- BatchNorm and halo -----------------------------------------------------------------------
 
 
-def ablation(zoos: Path, *, smoke: bool) -> Part:
+def ablation(folder: Path, *, smoke: bool) -> Part:
     """The paper's four rows, on a ResNet six windows long: KDE models, all of them."""
-    model, study = trained("resnet", zoos, smoke=smoke)
+    model, study = trained("resnet", folder, smoke=smoke)
     rows: list[Row] = []
     lines: list[list[object]] = []
     for halo in (False, True):
@@ -179,8 +183,8 @@ def ablation(zoos: Path, *, smoke: bool) -> Part:
             model.size, halo=AUTOENCODERS["resnet"].plan.size.halo if halo and not smoke else 0
         )
         for conditioned in (False, True):
-            maker = Maker.of(model, study, 0)
-            z = sample.kde(maker.embedded(maker.prompts), 100, maker.draw)
+            maker = Maker.of(model, study, 0, SMOKE_MADE if smoke else MADE // 2)
+            z = sample.kde(maker.embedded(maker.prompts), maker.count, maker.draw)
             made = maker.made(z)
             if not conditioned:
                 made = _as_born(made, study)
@@ -214,20 +218,22 @@ def _yes(value: bool) -> str:
 # --- other nets -------------------------------------------------------------------------------
 
 
-def transfer(zoos: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
+def transfer(folder: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
     """Made models as the start of something else, the mean over seeds."""
     rows: list[Row] = []
     text = ["## As a start for something else", "Test accuracy after so many epochs, the mean of ten models."]
-    makers = [Maker.of(*trained(f"digits-{seed}", zoos, smoke=smoke), seed) for seed in seeds]
+    count = SMOKE_MADE if smoke else MADE
+    makers = [Maker.of(*trained(f"digits-{seed}", folder, smoke=smoke), seed, count) for seed in seeds]
+    epochs = SMOKE_EPOCHS if smoke else EPOCHS
     for target in targets(makers[0].study.history.net):
-        found = [transferred(maker, target, seed) for maker, seed in zip(makers, seeds, strict=True)]
+        found = [transferred(maker, target, seed, epochs) for maker, seed in zip(makers, seeds, strict=True)]
         mean = {
-            start: {epoch: sum(one[start][epoch] for one in found) / len(found) for epoch in EPOCHS}
+            start: {epoch: sum(one[start][epoch] for one in found) / len(found) for epoch in epochs}
             for start in found[0]
         }
-        lines = [[start, *(by[epoch] for epoch in EPOCHS)] for start, by in mean.items()]
-        text += ["", f"### {target}", "", table(["start", *(f"{epoch} epochs" for epoch in EPOCHS)], lines)]
-        for epoch in (1, 5):
+        lines = [[start, *(by[epoch] for epoch in epochs)] for start, by in mean.items()]
+        text += ["", f"### {target}", "", table(["start", *(f"{epoch} epochs" for epoch in epochs)], lines)]
+        for epoch in epochs[1:3]:
             made, scratch, prompts = (mean[start][epoch] for start in ("SUB", "scratch", "prompts"))
             rows.append(
                 at_least(f"{target}: SUB above scratch, epoch {epoch}", made, "accuracy", scratch, prompts)
@@ -242,7 +248,7 @@ def transfer(zoos: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
 # --- all of it --------------------------------------------------------------------------------
 
 
-def parts(zoos: Path, *, smoke: bool) -> Iterator[Part]:
+def parts(folder: Path, *, smoke: bool) -> Iterator[Part]:
     """Every question, one after the other."""
     seeds = SEEDS[:1] if smoke else SEEDS
     yield Part(
@@ -250,22 +256,19 @@ def parts(zoos: Path, *, smoke: bool) -> Iterator[Part]:
         "## What weights say of a training\n\nR2 on test models, mean of seeds; 95% intervals over models.",
     )
     for name in ("digits", "grid"):
-        yield properties(zoos, name, seeds, smoke=smoke)
-    yield reconstruction(zoos, seeds, smoke=smoke)
-    yield generated(zoos, seeds, smoke=smoke)
-    yield ablation(zoos, smoke=smoke)
-    yield transfer(zoos, seeds, smoke=smoke)
+        yield properties(folder, name, seeds, smoke=smoke)
+    yield reconstruction(folder, seeds, smoke=smoke)
+    yield generated(folder, seeds, smoke=smoke)
+    yield ablation(folder, smoke=smoke)
+    yield transfer(folder, seeds, smoke=smoke)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and write docs/results/sane.md."""
-    given = arguments("sane", __doc__, "zoos of 20 models, autoencoders of 20 steps").parse_args(argv)
-    with one_thread():
-        if given.smoke:
-            with tempfile.TemporaryDirectory() as folder:
-                _report(list(parts(Path(folder), smoke=True)), given)
-        else:
-            _report(list(parts(Path(os.environ.get("SANE_ZOOS", ZOOS)), smoke=False)), given)
+    smoke = "zoos of 20 models, autoencoders of 20 steps, no epoch but the first"
+    given = arguments("sane", __doc__, smoke, zoos=True).parse_args(argv)
+    with one_thread(), tempfile.TemporaryDirectory() as scratch:
+        _report(list(parts(zoos(given, Path(scratch)), smoke=given.smoke)), given)
 
 
 def _report(found: Sequence[Part], given: argparse.Namespace) -> None:

@@ -70,8 +70,7 @@ def trained(name: str, zoos: Path, *, smoke: bool = False) -> tuple[Autoencoder,
     if smoke:
         wanted = Wanted(wanted.zoo, replace(SMOKE, norms=wanted.plan.norms)).seeded(wanted.plan.course.seed)
     folder = zoos / wanted.zoo
-    if not (folder / "zoo.json").exists():
-        build_zoo(wanted.zoo, "tiny" if smoke else "bench", folder)
+    build_zoo(wanted.zoo, "tiny" if smoke else "bench", folder, progress=False)
     shown = study(folder, wanted.plan.length, wanted.plan.norms)
     told = {"plan": asdict(wanted.plan), "recipe": shown.history.recipe_hash}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]

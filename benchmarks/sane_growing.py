@@ -61,7 +61,9 @@ def starts(maker: Maker) -> dict[str, Tensor]:
     }
 
 
-def transferred(maker: Maker, target: str, seed: int) -> Mapping[str, Mapping[int, float]]:
+def transferred(
+    maker: Maker, target: str, seed: int, epochs: tuple[int, ...]
+) -> Mapping[str, Mapping[int, float]]:
     """Mean test accuracy by start and epoch."""
     own = maker.study.history
     recipe_name, net, grown = targets(own.net)[target]
@@ -71,6 +73,6 @@ def transferred(maker: Maker, target: str, seed: int) -> Mapping[str, Mapping[in
     every = {"scratch": born, **{name: grown(weights, maker.draw) for name, weights in starts(maker).items()}}
     found = {}
     for name, start in every.items():
-        told = fine_tuned(net, start, recipe, task, maker.activation, EPOCHS, seed)
+        told = fine_tuned(net, start, recipe, task, maker.activation, epochs, seed)
         found[name] = {epoch: float(value.mean()) for epoch, value in told.items()}
     return found

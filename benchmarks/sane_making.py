@@ -38,6 +38,7 @@ class Maker:
 
     Args:
         prompts: (m, p), aligned.
+        count: of models that each way makes.
     """
 
     model: Autoencoder
@@ -46,9 +47,10 @@ class Maker:
     prompts: Tensor
     activation: str
     draw: torch.Generator
+    count: int
 
     @classmethod
-    def of(cls, model: Autoencoder, study: Study, seed: int) -> Maker:
+    def of(cls, model: Autoencoder, study: Study, seed: int, count: int = MADE) -> Maker:
         """The prompts are training models at their last epoch, the best by validation pictures."""
         lessons, task = study.of_split("train").history, study.history.pictures()
         activation = lessons.activation[0]
@@ -57,7 +59,7 @@ class Maker:
         best = last[right.topk(min(len(last), max(PROMPTS, round(SHARE * len(last))))).indices]
         draw = torch.Generator().manual_seed(seed)
         picked = best[torch.randperm(len(best), generator=draw)[:PROMPTS]]
-        return cls(model, study, task, picked, activation, draw)
+        return cls(model, study, task, picked, activation, draw, count)
 
     # --- there and back ---------------------------------------------------------------------
 
@@ -98,39 +100,39 @@ class Maker:
             "prompt + noise": self.noisy,
             "prompt + noise, again around the best": self.noisy_again,
             "prompts rebuilt": lambda: self.made(self.embedded(self.prompts)),
-            "KDE": lambda: self.made(sample.kde(self.embedded(self.prompts), MADE, self.draw)),
+            "KDE": lambda: self.made(sample.kde(self.embedded(self.prompts), self.count, self.draw)),
             "KDE, tokens independent": lambda: self.made(
-                sample.independent(self.embedded(self.prompts), MADE, self.draw)
+                sample.independent(self.embedded(self.prompts), self.count, self.draw)
             ),
             f"KDE of {FEW} prompts": lambda: self.made(
-                sample.kde(self.embedded(self.prompts[:FEW]), MADE, self.draw)
+                sample.kde(self.embedded(self.prompts[:FEW]), self.count, self.draw)
             ),
             "SUB": self.sub,
-            "BOOT": lambda: self.boot(sample.kde(self.embedded(self.prompts), MADE, self.draw)),
-            "GAUSS": lambda: self.boot(sample.gauss(self.embedded(self.prompts), MADE, self.draw), 1.0),
+            "BOOT": lambda: self.boot(sample.kde(self.embedded(self.prompts), self.count, self.draw)),
+            "GAUSS": lambda: self.boot(sample.gauss(self.embedded(self.prompts), self.count, self.draw), 1.0),
         }
 
     def born(self) -> Tensor:
-        return self.conditioned(self.study.history.net.born(MADE, "uniform", self.draw))
+        return self.conditioned(self.study.history.net.born(self.count, "uniform", self.draw))
 
     def pairs(self) -> Tensor:
         one, other = (
-            self.prompts[torch.randint(len(self.prompts), (MADE,), generator=self.draw)] for _ in "ab"
+            self.prompts[torch.randint(len(self.prompts), (self.count,), generator=self.draw)] for _ in "ab"
         )
         return self.conditioned((one + other) / 2)
 
-    def noisy(self, around: Tensor | None = None, count: int = MADE) -> Tensor:
+    def noisy(self, around: Tensor | None = None, count: int | None = None) -> Tensor:
         centres = self.prompts if around is None else around
-        picked = centres[torch.randint(len(centres), (count,), generator=self.draw)]
+        picked = centres[torch.randint(len(centres), (count or self.count,), generator=self.draw)]
         noise = NOISE * self.prompts.std(0) * torch.randn(picked.shape, generator=self.draw)
         return self.conditioned(picked + noise)
 
     def noisy_again(self) -> Tensor:
         """What BOOT does, with weights themselves in place of embeddings."""
-        keep, rows = MADE // 4, self.noisy()
+        keep, rows = self.count // 4, self.noisy()
         for _ in range(5):
             best = self.top(rows, keep)
-            rows = torch.cat([best, self.noisy(best, MADE - keep)])
+            rows = torch.cat([best, self.noisy(best, self.count - keep)])
         return self.top(rows, keep)
 
     def top(self, weights: Tensor, keep: int) -> Tensor:
@@ -139,11 +141,11 @@ class Maker:
         return weights[right.topk(min(keep, len(right))).indices]
 
     def sub(self) -> Tensor:
-        z = sample.kde(self.embedded(self.prompts), 2 * MADE, self.draw)
-        return self.made(sample.best(self.model, z, self.score, MADE // 4)[0])
+        z = sample.kde(self.embedded(self.prompts), 2 * self.count, self.draw)
+        return self.made(sample.best(self.model, z, self.score, self.count // 4)[0])
 
     def boot(self, z: Tensor, bandwidth: float = sample.BANDWIDTH) -> Tensor:
-        best, _ = sample.boot(self.model, z, self.score, MADE // 4, self.draw, bandwidth=bandwidth)
+        best, _ = sample.boot(self.model, z, self.score, self.count // 4, self.draw, bandwidth=bandwidth)
         return self.made(best)
 
     # --- what they are worth ------------------------------------------------------------------

@@ -51,7 +51,7 @@ def prompts(trained, hub: Server) -> list[str]:
     repos = [model.repo for model in zoo.models[:3]]
     for repo in repos:
         files = {file.name: file.read_bytes() for file in repo_folder(zoo.folder, repo).iterdir()}
-        upload(hub.repos, repo, files, library_name="transformers")
+        upload(hub.repos, repo, files)
     return repos
 
 
