@@ -22,12 +22,13 @@ from hubbot.sane import schema
 from hubbot.sane.autoencoder import Autoencoder, parameters
 from hubbot.sane.properties import Ridge
 from hubbot.sane.schema import CONFIG, WEIGHTS, Config
-from hubbot.weights.local import read_local
+from hubbot.weights.local import read_header, read_local
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_TOKENS, MAX_PARAMETERS = 2**23, 2**30
+MODEL = "model."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,16 @@ def load(folder: Path) -> Artifact:
         ExpertError: the folder holds none, or one that cannot be used.
     """
     config, file = describe(folder), folder / WEIGHTS
-    try:
-        tensors = {name: torch.from_numpy(value) for name, value in read_local(file).items()}
-    except (OSError, HubbotError) as error:
-        raise ExpertError(f"cannot be read: {error}", file=str(file)) from error
     model = Autoencoder(config.layout, config.size)
     try:
-        model.load_state_dict(_under("model.", tensors))
-    except RuntimeError as error:
-        raise ExpertError(
-            f"its weights do not fit: {str(error).splitlines()[-1].strip()}", file=str(file)
-        ) from None
+        stored = read_header(file).tensors
+        _fill(model, file, {name: entry.shape for name, entry in stored.items()})
+        beside = read_local(file, [name for name in stored if not name.startswith(MODEL)])
+    except ExpertError:
+        raise
+    except (OSError, HubbotError) as error:
+        raise ExpertError(f"cannot be read: {error}", file=str(file)) from error
+    tensors = {name: torch.from_numpy(value) for name, value in beside.items()}
     reference, ridge = _under("reference.", tensors), _under("ridge.", tensors)
     if config.groups and {name: tuple(value.shape) for name, value in reference.items()} != config.shapes:
         raise ExpertError("its reference is of another architecture", file=str(file))
@@ -81,11 +81,21 @@ def load(folder: Path) -> Artifact:
     return Artifact(config, schema.version(folder), model.eval(), reference, head)
 
 
+def _fill(model: Autoencoder, file: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """An autoencoder's own tensors, one at a time: the tables of places of a long model are large."""
+    own = {MODEL + name: value for name, value in model.state_dict().items()}
+    for name in [*own, *(name for name in shapes if name.startswith(MODEL))]:
+        if name not in own or shapes.get(name) != tuple(own[name].shape):
+            raise ExpertError(f"its weights do not fit: {name.removeprefix(MODEL)}", file=str(file))
+    for name, value in own.items():
+        value.copy_(torch.from_numpy(read_local(file, [name])[name]))
+
+
 def save(folder: Path, made: Artifact) -> None:
     """Write an autoencoder's folder; `made.version` is found anew when it is loaded."""
     from safetensors.torch import save_file
 
-    tensors = {f"model.{name}": value for name, value in made.model.state_dict().items()}
+    tensors = {MODEL + name: value for name, value in made.model.state_dict().items()}
     tensors |= {f"reference.{name}": value for name, value in made.reference.items()}
     if made.ridge:
         tensors |= {"ridge.weight": made.ridge.weight.float(), "ridge.bias": made.ridge.bias.float()}

@@ -174,7 +174,8 @@ def version(folder: Path) -> str:
     told = hashlib.sha256()
     for name in (CONFIG, WEIGHTS):
         try:
-            told.update(hashlib.sha256((folder / name).read_bytes()).digest())
+            with (folder / name).open("rb") as file:
+                told.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
             raise ExpertError(f"cannot be read: {error}", file=str(folder / name)) from error
     return told.hexdigest()[:12]
