@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from ast import literal_eval
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,6 +118,15 @@ def all_children() -> list[Child]:
         for entry in index
         if entry["split"] == "test" and entry["root"].startswith("digits-zoo/")
     ]
+
+
+LEFT, LOST = "AbortError: signal is aborted without reason", "Connection errored out. "
+
+
+def complaints(faults: Sequence[str]) -> list[str]:
+    """What a browser said, but for what Gradio says when a page is left: that its stream is lost."""
+    left = any(fault.startswith(LEFT) for fault in faults)
+    return [fault for fault in faults if not (left and (fault.startswith(LEFT) or fault == LOST))]
 
 
 def upload(repos: Repos, repo: str, files: dict[str, bytes | Path]) -> str:

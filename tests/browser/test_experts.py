@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
-from stage import PATIENCE_MS
+from stage import PATIENCE_MS, complaints
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
         lambda asked: None if asked.url.startswith((space, "data:", "blob:")) else faults.append(asked.url),
     )
     yield page
-    assert faults == []
+    assert complaints(faults) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= request.param["width"]
     wide = page.locator("#hb-page:visible *").evaluate_all(
         "all => all.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML)"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, ViewportSize, expect
-from stage import PATIENCE_MS
+from stage import PATIENCE_MS, complaints
 
 from hubbot.encoders.loading import load
 from hubbot.localhub.server import Server
@@ -138,7 +138,7 @@ def page(chromium: Browser, space: str, hub: Server, request: pytest.FixtureRequ
     ours = (space, hub.endpoint, hub.cdn_endpoint, "data:", "blob:")
     page.on("request", lambda asked: None if asked.url.startswith(ours) else faults.append(asked.url))
     yield page
-    assert faults == []
+    assert complaints(faults) == []
     context.close()
 
 

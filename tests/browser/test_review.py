@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
-from stage import PATIENCE_MS, all_children, files_of, running, serving, settings_for, upload, wait_for
+from stage import (
+    PATIENCE_MS,
+    all_children,
+    complaints,
+    files_of,
+    running,
+    serving,
+    settings_for,
+    upload,
+    wait_for,
+)
 
 from hubbot.app import open_store
 from hubbot.demo.world import TOKENS
@@ -78,7 +88,7 @@ def page(chromium: Browser, place: Place) -> Iterator[Page]:
     ours = (place.url, "data:", "blob:")
     page.on("request", lambda asked: None if asked.url.startswith(ours) else faults.append(asked.url))
     yield page
-    assert faults == []
+    assert complaints(faults) == []
     context.close()
 
 

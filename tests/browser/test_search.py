@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from stage import PATIENCE_MS
+from stage import PATIENCE_MS, complaints
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ def page(chromium: Browser, space: str) -> Iterator[Page]:
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     yield page
-    assert faults == []
+    assert complaints(faults) == []
     context.close()
 
 

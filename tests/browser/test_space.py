@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
-from stage import PATIENCE_MS
+from stage import PATIENCE_MS, complaints
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
     )
     yield page
     assert page.evaluate("window.isOwned") is None
-    assert faults == []
+    assert complaints(faults) == []
     context.close()
 
 

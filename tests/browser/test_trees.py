@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, ViewportSize, expect
-from stage import PATIENCE_MS
+from stage import PATIENCE_MS, complaints
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +50,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
     )
     yield page
     assert page.evaluate("window.isOwned") is None
-    assert faults == []
+    assert complaints(faults) == []
     context.close()
 
 

@@ -304,6 +304,12 @@ def test_what_is_no_root_is_not_added(world: World) -> None:
             order(world.settings, "tree add", {"root": repo}, "tester")
 
 
+def rounded(placement: Placement) -> Placement:
+    """To six digits: the last bits of a cosine depend on where in memory its numbers lie."""
+    evidence = [replace(e, score=e.score and round(e.score, 6)) for e in placement.evidence]
+    return replace(placement, evidence=tuple(evidence))
+
+
 def test_the_forest_is_remembered_and_the_same_again(world: World) -> None:
     """A bot that starts again knows the roots that were added, and moves nobody."""
     world.upload("a/parent", PARENT, 1)
@@ -313,7 +319,7 @@ def test_the_forest_is_remembered_and_the_same_again(world: World) -> None:
     world.commit("b/child", {"README.md": b"# Mine\n"})
     world.upload("d/late", tuned(CHILD, 40, by=0.1), 9)
     world.grow()
-    assert replace(world["b/child"], commit=before.commit) == before
+    assert rounded(replace(world["b/child"], commit=before.commit)) == rounded(before)
     assert world["d/late"].parent == "b/child"
 
 

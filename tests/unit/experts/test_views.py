@@ -18,7 +18,7 @@ WAYS = [Way(turned, second) for turned in (False, True) for second in (False, Tr
 torch.set_num_threads(1)  # as training does; small products on several threads wait for each other
 ROUNDING = 2.0**-24
 """Of float32."""
-SLACK = 32
+SLACK = 64
 """Where probes look aside of what dominates, rounding in r coefficients weighs more than in d responses."""
 
 
