@@ -24,7 +24,7 @@ from hubbot.training.sane import Study
 from hubbot.zoo.cnn.nets import Net
 from hubbot.zoo.cnn.pictures import Pictures, Task
 from hubbot.zoo.cnn.recipes import CNNS, CnnRecipe, plan
-from hubbot.zoo.cnn.training import train
+from hubbot.zoo.cnn.training import answers, train
 
 PROMPTS, MADE, BEST, FEW = 50, 200, 10, 5
 SHARE = 0.3
@@ -165,13 +165,10 @@ class Maker:
 
 def accuracy(net: Net, weights: Tensor, activation: str, pictures: Pictures) -> Tensor:
     """(n, p) -> (n,)"""
-    right = torch.zeros(len(weights))
     with torch.no_grad():
-        # Few at a time, so that what lies between layers fits the cache.
-        for rank in torch.split(torch.arange(len(weights)), 20):
-            for x, y in zip(torch.split(pictures.x, 100), torch.split(pictures.y, 100), strict=True):
-                right[rank] += (net.logits(weights[rank], x, activation).argmax(-1) == y).float().sum(1)
-    return right / len(pictures.y)
+        # Few models at a time, so that what lies between layers fits the cache.
+        some = torch.split(weights, 20)
+        return torch.cat([answers(net, rows, activation, pictures)[0].mean(1) for rows in some])
 
 
 def fine_tuned(

@@ -16,6 +16,7 @@ Source: arXiv 2406.09997, section 3.2.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
@@ -139,6 +141,7 @@ class _Terms:
     def __init__(self, model: Autoencoder, data: Checkpoints, course: Course, behave: Behave | None) -> None:
         self.model, self.data, self.course, self.behave = model, data, course, behave
         self.mask = model.layout.mask
+        self.mean, self.spread = model.scale.tables()
 
     def at(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         model, course = self.model, self.course
@@ -147,7 +150,7 @@ class _Terms:
         one = self.data.values(pick)
         other = shuffled(one, self.data.groups, draw)
         both = {name: torch.cat([one[name], other[name]]) for name in one}
-        mean, spread = model.scale.tables()
+        mean, spread = self.mean, self.spread
         whole = (model.layout.tokens(both) - mean) / spread  # (b, N, t)
         index = self._windows(course.batch, draw)  # (b, w)
         tokens, mask = whole.gather(1, index[:, :, None].expand(-1, -1, whole.shape[2])), self.mask[index]
@@ -208,8 +211,6 @@ def _one_cycle(step: int, steps: int) -> float:
 def _save(
     file: Path, model: Autoencoder, optimizer: torch.optim.Optimizer, curve: Sequence[Point], step: int
 ) -> None:
-    import json
-
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for at, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{at}.{name}": torch.as_tensor(value) for name, value in state.items()}
@@ -219,10 +220,6 @@ def _save(
 
 
 def _resume(file: Path, model: Autoencoder, optimizer: torch.optim.Optimizer, curve: list[Point]) -> int:
-    import json
-
-    from safetensors import safe_open
-
     with safe_open(file, "pt") as opened:
         notes = opened.metadata()
     tensors = load_file(file)

@@ -236,10 +236,8 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
         provenance={"zoo": study.history.recipe, "recipe_hash": study.history.recipe_hash, **about},
     )
     made = Artifact(config, "", model, unflattened(study.reference, study.shapes), ridge)
-    z = embeddings(model, calibration)
-    tokens = calibration.tokens()
-    errors = [float(judge.oddness(made, tokens[i : i + 1], z[i : i + 1])) for i in range(len(z))]
-    return replace(made, config=replace(config, oddest=ODDEST * max(errors)))
+    errors = judge.oddness(made, calibration.tokens(), embeddings(model, calibration))
+    return replace(made, config=replace(config, oddest=ODDEST * float(errors.max())))
 
 
 def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Artifact:

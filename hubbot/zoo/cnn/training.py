@@ -132,13 +132,13 @@ def _keep(
 @torch.no_grad()
 def measure(net: Net, rows: Tensor, activation: str, task: Task, pools: Sequence[Tensor]) -> Tensor:
     """Accuracy and loss on test pictures, then on those that each model saw, (4, g)."""
-    right, loss = _answers(net, rows, activation, task.test)
-    seen, remembered = _answers(net, rows, activation, task.train)
+    right, loss = answers(net, rows, activation, task.test)
+    seen, remembered = answers(net, rows, activation, task.train)
     mine = torch.stack([torch.zeros(len(task.train.y)).index_fill(0, pool, 1 / len(pool)) for pool in pools])
     return torch.stack([right.mean(1), loss.mean(1), (seen * mine).sum(1), (remembered * mine).sum(1)])
 
 
-def _answers(net: Net, rows: Tensor, activation: str, pictures: Pictures) -> tuple[Tensor, Tensor]:
+def answers(net: Net, rows: Tensor, activation: str, pictures: Pictures) -> tuple[Tensor, Tensor]:
     """Whether each picture is told rightly, and its loss, (g, n) both."""
     parts = []
     for x, y in zip(torch.split(pictures.x, CHUNK), torch.split(pictures.y, CHUNK), strict=True):
