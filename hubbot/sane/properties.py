@@ -22,7 +22,7 @@ from hubbot.sane.tokens import Layout
 
 ALPHAS = tuple(10.0**power for power in range(-6, 4))
 """Penalties that validation chooses from; times the number of checkpoints."""
-FACTORS = (0.1, 0.3, 1.0, 3.0)
+FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """How much the second of two kinds of features may weigh beside the first."""
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)

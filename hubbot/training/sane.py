@@ -36,8 +36,9 @@ from hubbot.zoo.threads import one_thread
 
 QUERIES = 32
 """Pictures that the behaviour loss asks about in a step."""
-LONGEST_SEQUENCE = 4096
-"""Numbers of a model's embeddings that a ridge regression is fitted to; of more, each layer's mean."""
+FEATURES = "statistics", "layers"
+"""What properties are told from: on validation models each layer's mean told more beside statistics than the
+whole sequence did, and it is as long for a large model as for a small one."""
 COVERAGE = 0.9
 ODDEST = 1.5
 """A model is odd whose error is so many times that of the worst calibration model."""
@@ -205,15 +206,13 @@ def halves(study: Study) -> tuple[Study, Study]:
 def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, str]) -> Artifact:
     """An artefact of a trained autoencoder: with its properties, their intervals, and what is odd to it."""
     lessons, (chosen, calibration) = study.of_split("train"), halves(study)
-    long = study.layout.count * model.size.latent > LONGEST_SEQUENCE
-    kinds = ("statistics", "layers" if long else "sequence")
     ridge, _ = fit(
-        features_of(model, lessons, kinds),
+        features_of(model, lessons, FEATURES),
         lessons.truth,
-        features_of(model, chosen, kinds),
+        features_of(model, chosen, FEATURES),
         chosen.truth,
     )
-    said = ridge(torch.cat(features_of(model, calibration, kinds), 1))
+    said = ridge(torch.cat(features_of(model, calibration, FEATURES), 1))
     widths = half_widths(said, calibration.truth.double(), calibration.models, COVERAGE)
     scores = r2(said, calibration.truth.double())
     last = float(study.history.epoch[-1])
@@ -230,7 +229,7 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
         size=model.size,
         trained_on=f"{len(lessons.history.plans)} nets of the zoo {study.history.recipe}",
         groups=study.groups,
-        features=kinds,
+        features=FEATURES,
         properties=found,
         coverage=COVERAGE,
         provenance={"zoo": study.history.recipe, "recipe_hash": study.history.recipe_hash, **about},

@@ -14,13 +14,15 @@ from hubbot.sane.properties import r2
 
 
 def test_it_runs_from_nothing(capsys: pytest.CaptureFixture[str], smallest_zoos: Callable[..., str]) -> None:
-    main(["--smoke", "--json", "--zoos", smallest_zoos("cnn-digits", "cnn-digits-grid", "resnet-digits")])
+    zoos = smallest_zoos("cnn-digits", "cnn-digits-grid", "cnn-digits-bn", "resnet-digits")
+    main(["--smoke", "--json", "--zoos", zoos])
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]}
     wanted = {
         "s(W)+SANE over s(W), accuracy, grid: lower end of 95%",
         "accuracy rebuilt, digits",
         "SUB, epoch 0, at least KDE",
         "KDE, resnet, halo yes, conditioned yes",
+        "KDE, bn, halo no, conditioned no",
         "digits turned by quarters: SUB at least prompts, epoch 1",
         "half as wide again: SUB above scratch, epoch 1",
         "one layer deeper: SUB above scratch, epoch 1",
