@@ -4,6 +4,8 @@ The criticism of such generators (arXiv 2506.07998) is that they give their prom
 them, and that noise on a prompt does as well. So each way of making models stands beside the prompts, their
 own reconstruction, prompts with noise, and averages of aligned prompts, with its distance to the nearest
 prompt; and where one may choose by validation pictures, all may: `best` is the mean of the ten best by those.
+`SUB by estimate` is what `hubbot sane sample --way sub` does, which has no pictures: it keeps as many as SUB of
+as many draws, but by the accuracy that the autoencoder estimates.
 
 Letters: m prompts, n models made, p numbers of a model, N tokens, z numbers of an embedding.
 """
@@ -17,10 +19,11 @@ import torch
 from torch import Tensor
 
 from hubbot.sane import sample
+from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import decoded, embed
 from hubbot.sane.train import flattened, unflattened
-from hubbot.training.sane import Study
+from hubbot.training.sane import Study, concluded
 from hubbot.zoo.cnn.nets import Net
 from hubbot.zoo.cnn.pictures import Pictures, Task
 from hubbot.zoo.cnn.recipes import CNNS, CnnRecipe, plan
@@ -88,6 +91,11 @@ class Maker:
         """Accuracy on validation pictures. (n, N, t) -> (n,)"""
         return accuracy(self.study.history.net, self.weights(tokens), self.activation, self.task.validation)
 
+    @property
+    def artifact(self) -> Artifact:
+        """The autoencoder with its properties, of which test models know nothing."""
+        return concluded(self.model, self.study, "making", {})
+
     # --- ways of making -----------------------------------------------------------------------
 
     def ways(self) -> dict[str, Callable[[], Tensor]]:
@@ -108,6 +116,7 @@ class Maker:
                 sample.kde(self.embedded(self.prompts[:FEW]), self.count, self.draw)
             ),
             "SUB": self.sub,
+            "SUB by estimate": lambda: self.sub(sample.estimated(self.artifact, "accuracy")),
             "BOOT": lambda: self.boot(sample.kde(self.embedded(self.prompts), self.count, self.draw)),
             "GAUSS": lambda: self.boot(sample.gauss(self.embedded(self.prompts), self.count, self.draw), 1.0),
         }
@@ -140,9 +149,9 @@ class Maker:
         right = accuracy(self.study.history.net, weights, self.activation, self.task.validation)
         return weights[right.topk(min(keep, len(right))).indices]
 
-    def sub(self) -> Tensor:
+    def sub(self, score: sample.Score | None = None) -> Tensor:
         z = sample.kde(self.embedded(self.prompts), 2 * self.count, self.draw)
-        return self.made(sample.best(self.model, z, self.score, self.count // 4)[0])
+        return self.made(sample.best(self.model, z, score or self.score, self.count // 4)[0])
 
     def boot(self, z: Tensor, bandwidth: float = sample.BANDWIDTH) -> Tensor:
         best, _ = sample.boot(self.model, z, self.score, self.count // 4, self.draw, bandwidth=bandwidth)

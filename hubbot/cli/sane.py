@@ -117,8 +117,18 @@ def sample(
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder for the models' folders.")],
     count: Annotated[int, typer.Option(min=1, help="How many models.")] = 1,
     way: Annotated[
-        str, typer.Option(help="kde, or independent: every token from a prompt of its own.")
+        str, typer.Option(help="kde, independent, sub, boot or gauss; the last three choose.")
     ] = "kde",
+    by: Annotated[
+        str | None, typer.Option(help="The property that is estimated to choose by; by default the first.")
+    ] = None,
+    least: Annotated[bool, typer.Option("--least", help="Choose those with the least of it.")] = False,
+    draws: Annotated[
+        int, typer.Option(min=2, help="Drawn for each that is kept, where some are chosen.")
+    ] = 20,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="Of a new head in the old one's place, still to be trained.")
+    ] = None,
     bandwidth: Annotated[
         float, typer.Option(min=0.0, help="How far from the prompts, in their spreads.")
     ] = 0.2,
@@ -128,14 +138,18 @@ def sample(
     """Make new models near some on the Hub, each a repo that loads as the first of them does."""
     from hubbot.making import Order, make
 
-    order = Order(count=count, way=way, bandwidth=bandwidth, seed=seed)
+    order = Order(count, way, by, least, draws, classes, bandwidth, seed)
     with _fitting(context, like, with_) as prompts:
-        folders = make(prompts, order, out, settings_of(context).max_model_bytes)
+        made = make(prompts, order, out, settings_of(context).max_model_bytes)
     if json:
-        emit([str(folder) for folder in folders])
+        emit([{"folder": str(one.folder), "estimate": one.estimate} for one in made])
         return
-    for folder in folders:
-        say(str(folder))
+    for one in made:
+        said = one.estimate
+        if isinstance(said, Abstention):
+            say(f"{one.folder}  no estimate: {said.text}")
+        else:
+            say(f"{one.folder}  {said.name} {said.value:.3f}, estimated" if said else one.folder)
 
 
 @app.command()

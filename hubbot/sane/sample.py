@@ -6,7 +6,8 @@
     boot         draw around the best, again and again
     gauss        the same, from embeddings of no prompt
 
-The score by which the best are known is the caller's: accuracy on validation data, say.
+The score by which the best are known is the caller's: accuracy on validation data, say. Where there is none,
+as on the Hub, `estimated` has the autoencoder's own properties for one.
 
 Letters: m prompts, n models drawn, N tokens of a model, z numbers of an embedding, t numbers of a token.
 Source: arXiv 2406.09997, section 3.4; released code and equation differ in how tokens are coupled.
@@ -19,14 +20,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from hubbot.sane.align import aligned, permuted
+from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
-from hubbot.sane.embed import decoded
+from hubbot.sane.embed import decoded, embed
+from hubbot.sane.judge import features, oddness
 
 BANDWIDTH = 0.2
 """Of the Gaussians, in spreads of a number over the prompts."""
 
 Score = Callable[[Tensor], Tensor]
 """How good models are whose tokens are (n, N, t). (n,)"""
+
+UNDER_ALL = 1e9
+"""No estimate is so low: where the scores of odd models begin."""
 
 
 def kde(z: Tensor, count: int, draw: torch.Generator, bandwidth: float = BANDWIDTH) -> Tensor:
@@ -72,6 +79,44 @@ def boot(
         z, _ = best(model, z, score, keep)
         z = torch.cat([z, kde(z, count - len(z), draw, bandwidth)])
     return best(model, z, score, keep)
+
+
+def estimated(artifact: Artifact, name: str, *, least: bool = False) -> Score:
+    """The most of a property, or the least, as the autoencoder estimates it from weights alone.
+
+    What is estimated of a model unlike those it learned from is extrapolated, and choosing the extremes of
+    many draws finds just those that went wrong. So such models come after all others, the oddest last.
+
+    Raises:
+        ValueError: the autoencoder has no such property.
+    """
+    config, ridge = artifact.config, artifact.ridge
+    if ridge is None:
+        raise ValueError(f"{config.name} reads no properties")
+    at = [one.name for one in config.properties].index(name)
+    limit = float("inf") if config.oddest is None else config.oddest
+
+    def score(tokens: Tensor) -> Tensor:
+        values, layout = _in_order(artifact, tokens), artifact.model.layout
+        tokens = layout.tokens(values)
+        z = embed(artifact.model, tokens)
+        own = features(config.features, values, z, layout)
+        said = ridge(torch.cat(own, 1))[:, at] * (-1 if least else 1)
+        off = oddness(artifact, tokens, z).double()
+        return torch.where(off <= limit, said, -UNDER_ALL - off).nan_to_num(nan=-torch.inf)
+
+    return score
+
+
+def _in_order(artifact: Artifact, tokens: Tensor) -> dict[str, Tensor]:
+    """Models' tensors with their channels in the reference's order. (n, N, t) -> name: (n, *shape)"""
+    layout, groups = artifact.model.layout, artifact.config.groups
+    values = layout.values(tokens)
+    if not groups:
+        return values
+    for name in layout.left_out:
+        values[name] = artifact.reference[name].expand(len(tokens), *artifact.config.shapes[name])
+    return permuted(values, groups, aligned(values, groups, artifact.reference))
 
 
 def _near(z: Tensor, centres: Tensor, draw: torch.Generator, bandwidth: float) -> Tensor:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 import torch
+from autoencoders import trained
 
 from hubbot.sane import sample
+from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import decoded
+from hubbot.sane.judge import judge
 from hubbot.sane.schema import Size
 from hubbot.sane.tokens import Layout
+from hubbot.sane.train import Checkpoints
 
 LAYOUT = Layout.of({"a.weight": (6, 4), "b.weight": (3, 6)}, 5)
 PROMPTS = torch.randn(8, LAYOUT.count, 4, generator=torch.Generator().manual_seed(0))
@@ -60,3 +67,35 @@ def test_the_best_of_many_are_better_and_drawing_around_them_better_still():
     _, better = sample.boot(autoencoder, z, score, 10, draw(), rounds=4)
     assert better.min() >= scores.min()
     assert better.mean() > scores.mean() + 0.1 * scores.std()
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Artifact, Checkpoints]:
+    return trained()
+
+
+def test_what_is_estimated_of_odd_models_never_wins(made):
+    artifact, data = made
+    score = sample.estimated(artifact, "size")
+    tokens = artifact.model.layout.tokens(data.values(slice(0, 20)))
+    said = [judge(artifact, {n: v[i] for n, v in data.values().items()})[0].value for i in range(20)]
+    assert score(tokens).clamp(0, 1).tolist() == pytest.approx(said, abs=1e-4)
+    # Far along the way in which the models differ, the ridge regression goes on and on.
+    smallest, largest = tokens[torch.tensor(said).argmin()], tokens[torch.tensor(said).argmax()]
+    far = torch.stack([largest + k * (largest - smallest) for k in (30, 10)])
+    broken = torch.full_like(far[:1], torch.inf)
+    scores = score(torch.cat([far, broken, tokens]))
+    assert scores[:3].max() < scores[3:].min()
+    assert scores[2] < scores[0] < scores[1], "the oddest last"
+    assert scores.argmax() == 3 + int(torch.tensor(said).argmax())
+    blind = replace(artifact, config=replace(artifact.config, oddest=None))
+    assert sample.estimated(blind, "size")(torch.cat([far, tokens])).argmax() < 2, "they would win"
+
+
+def test_the_least_may_be_wanted_and_what_is_not_told_cannot_be(made):
+    artifact, data = made
+    tokens = artifact.model.layout.tokens(data.values(slice(0, 20)))
+    most, least = (sample.estimated(artifact, "size", least=one)(tokens) for one in (False, True))
+    assert most.argsort().tolist() == least.argsort(descending=True).tolist()
+    with pytest.raises(ValueError, match="width"):
+        sample.estimated(artifact, "width")
