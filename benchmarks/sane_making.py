@@ -4,8 +4,8 @@ The criticism of such generators (arXiv 2506.07998) is that they give their prom
 them, and that noise on a prompt does as well. So each way of making models stands beside the prompts, their
 own reconstruction, prompts with noise, and averages of aligned prompts, with its distance to the nearest
 prompt; and where one may choose by validation pictures, all may: `best` is the mean of the ten best by those.
-`SUB by estimate` is what `hubbot sane sample --way sub` does, which has no pictures: it keeps as many as SUB of
-as many draws, but by the accuracy that the autoencoder estimates.
+`SUB by estimate` is what `hubbot sane sample --way sub` does, which has no pictures: it keeps as many as SUB
+of as many draws, by the accuracy that the autoencoder estimates.
 
 Letters: m prompts, n models made, p numbers of a model, N tokens, z numbers of an embedding.
 """

@@ -7,6 +7,7 @@ what it says.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import autoencoders
@@ -34,6 +35,8 @@ from hubbot.sane.schema import Config, version
 from hubbot.sane.tokens import shapes_of
 from hubbot.training.zoos import build_zoo
 from hubbot.zoo.layout import open_zoo, repo_folder
+
+DOCS = Path(__file__).parents[2] / "docs" / "sane.md"
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +118,23 @@ def test_bad_orders_are_said_in_a_line(trained, prompts, hub, tmp_path):
         assert result.exit_code != 0
         assert told in str(result.exception)
     assert not (tmp_path / "new").exists()
+
+
+def test_the_examples_of_the_docs_run(trained, prompts, hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [(made, _)] = told(hub, "--with", trained[1], "--like", prompts[0], "--out", "made")
+    before = load_file(made / "model.safetensors")
+    grow, condition = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    scope = {"autoencoder": trained[1], "batches": torch.rand(3, 4, 1, 16, 16)}
+    exec(grow, scope)  # noqa: S102
+    name = "resnet.embedder.embedder.convolution.weight"
+    assert scope["twice_as_wide"][name].shape[1] == 2 * len(before[name])
+    assert scope["one_layer_more"]["conv3.weight"].shape == (1, 6, 6, 3, 3)
+    exec(condition, scope)  # noqa: S102
+    after = load_file(made / "model.safetensors")
+    assert {name for name, value in before.items() if not torch.equal(value, after[name])} == {
+        name for name in before if name.endswith(("running_mean", "running_var"))
+    }
 
 
 # --- chosen by what is estimated --------------------------------------------------------------
