@@ -218,7 +218,7 @@ def _card(prompts: Sequence[Model], order: Order, by: str, said: Estimate | Abst
     text = [
         "# A model that nobody trained",
         "",
-        f"hubbot drew its weights near those of {len(prompts)} models, in the embeddings of the autoencoder",
+        f"hubbot drew its weights from those of {len(prompts)} models, in the embeddings of the autoencoder",
         f"{artifact.config.name} ({artifact.version}): {order.way}, bandwidth {order.bandwidth:g}, seed",
         f"{order.seed}. Nothing of it was measured. The licences of those models hold for it.",
         "",
