@@ -32,13 +32,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.report import Row, arguments, machine, publish, table, told, verdict
-from hubbot.embedding import Means, embeddings, fitting
+from hubbot.embedding import embeddings, fitting
 from hubbot.hub.client import Hub
 from hubbot.hub.uploads import one
 from hubbot.localhub.repos import Repos
 from hubbot.sane.artifact import Artifact, load, save
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed_stream
+from hubbot.sane.layers import Moments
 from hubbot.sane.schema import Config, Size
 
 TOKEN = 1025
@@ -156,10 +157,10 @@ def embed(how: str, endpoint: str, repo: str, folder: str) -> Cost:
 
 
 def _mean(artifact: Artifact, pieces: Iterable[torch.Tensor]) -> torch.Tensor:
-    means = Means(artifact.model.layout, SMALL.latent)
+    moments = Moments(artifact.model.layout, SMALL.latent)
     for piece in pieces:
-        means.add(piece)
-    return means.mean
+        moments.add(piece)
+    return moments.mean
 
 
 def _downloaded(hub: Hub, repo: str, artifact: Artifact) -> tuple[torch.Tensor, int]:

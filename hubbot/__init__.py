@@ -28,7 +28,7 @@ rooms of one row do not know each other, and a lint says so (`make quality`):
     making
     engine | descent | embedding
     hub | store | index | card | policy | trees | experts | sane | encoders | zoo | localhub | atlas
-    weights | keeping
+    weights | keeping | drawing
     settings
     records
     errors | version

@@ -1,11 +1,11 @@
-"""A model on the Hub through an autoencoder of its architecture: embedded, and told its properties.
+"""A model on the Hub through an autoencoder of its architecture: embedded, looked at, told its properties.
 
     headers ──► the architecture fits? ──► rows by range ──► tokens ──► embeddings, piece by piece
 
 A model whose channels can change places has to be aligned before it is embedded, and what is told of one
 comes from all of it: both are read whole, and so only up to a size. Others may be as large as they like.
 
-Letters: N tokens of a model, n some of them, L layers, z numbers of an embedding.
+Letters: N tokens of a model, n some of them, z numbers of an embedding.
 """
 
 from __future__ import annotations
@@ -30,34 +30,12 @@ from hubbot.records import Abstention, Estimate, Upload, Wanted
 from hubbot.sane import judge
 from hubbot.sane.artifact import Artifact, load
 from hubbot.sane.embed import embed_stream, spans
-from hubbot.sane.tokens import PLAIN, Layout
+from hubbot.sane.layers import Depth, Moments, Watched, depths, watch
+from hubbot.sane.tokens import PLAIN
 
 NAMED = 3
 """Tensors that an error names."""
-
-
-class Means:
-    """Means of embeddings that come piece by piece: over each layer, and over all."""
-
-    def __init__(self, layout: Layout, latent: int) -> None:
-        self._layout, self._seen = layout, 0
-        self._sums = torch.zeros(len(layout.layers), latent, dtype=torch.float64)
-
-    def add(self, piece: Tensor) -> None:
-        """The next tokens' embeddings. (n, z)"""
-        layers = self._layout.positions[self._seen : self._seen + len(piece), 1]
-        self._sums.index_add_(0, layers, piece.double())
-        self._seen += len(piece)
-
-    @property
-    def layers(self) -> Tensor:
-        """(L, z)"""
-        return self._sums / torch.tensor([layer.tokens for layer in self._layout.layers])[:, None]
-
-    @property
-    def mean(self) -> Tensor:
-        """(z,)"""
-        return self._sums.sum(0) / self._layout.count
+ANOTHER_LIMIT = "HUBBOT_MAX_MODEL_BYTES sets another limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +156,51 @@ def properties(model: Model, most_bytes: int) -> tuple[Estimate, ...] | Abstenti
     return judge.judge(model.artifact, values, repo=model.upload.repo, file=model.file)
 
 
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A model by depth.
+
+    Args:
+        streamed: whether it was read row by row.
+        unwatched: why WeightWatcher says nothing of it, and what to do about that; empty where it does.
+    """
+
+    layers: tuple[Depth, ...]
+    streamed: bool
+    unwatched: str = ""
+
+
+def analysed(model: Model, most_bytes: int) -> Analysis:
+    """How far apart each layer's embeddings lie, beside WeightWatcher's metrics of a model read whole.
+
+    Raises:
+        UsageError: it would have to be read whole, and is too large.
+        HubError, WeightsError: see `embeddings`.
+    """
+    artifact, layout = model.artifact, model.artifact.model.layout
+    moments = Moments(layout, artifact.model.size.latent)
+    if model.stored > most_bytes:
+        for piece in embeddings(model, most_bytes):
+            moments.add(piece)
+        why = f"it takes whole matrices, and {model.stored} bytes are not read whole, limit {most_bytes}; "
+        return Analysis(depths(moments), streamed=True, unwatched=f"{why}{ANOTHER_LIMIT}")
+    values = whole(model, most_bytes)
+    moments.add(judge.embedding(artifact, values, repo=model.upload.repo, file=model.file)[1])
+    watched: Sequence[Watched | None] = ()
+    unwatched = ""
+    try:
+        watched = watch(values, layout)
+    except UsageError as error:
+        unwatched = f"{error}; {error.hint}"
+    return Analysis(depths(moments, watched), streamed=False, unwatched=unwatched)
+
+
 def whole(model: Model, most_bytes: int) -> dict[str, Tensor]:
     """All float tensors of a small model."""
     repo, file, config = model.upload.repo, model.file, model.artifact.config
     if model.stored > most_bytes:
         why = f"{model.stored} bytes are not read whole, limit {most_bytes}"
-        hint = "HUBBOT_MAX_MODEL_BYTES sets another limit"
-        raise UsageError(why, repo=repo, file=file or None, hint=hint)
+        raise UsageError(why, repo=repo, file=file or None, hint=ANOTHER_LIMIT)
     found = read(
         model.hub, model.upload, [Wanted(name, shape=shape) for name, shape in config.shapes.items()]
     )

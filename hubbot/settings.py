@@ -69,7 +69,9 @@ class Settings:
     max_header_bytes: int = _doc("a longer safetensors header is refused", 25_000_000, least=8)
     max_tensor_bytes: int = _doc("a larger tensor is refused", 1_000_000_000, least=8)
     max_model_bytes: int = _doc(
-        "a larger model is not read whole, to align it or to tell its properties", 100_000_000, least=8
+        "a larger model is not read whole, to align it, tell its properties or watch its matrices",
+        100_000_000,
+        least=8,
     )
     shelf_bytes: int = _doc("what the layers of one far zoo may take on the disk", 50_000_000_000, least=1)
     pulls_per_owner: int = _doc(

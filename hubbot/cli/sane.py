@@ -15,11 +15,13 @@ from hubbot.errors import UsageError
 from hubbot.records import Abstention
 
 if TYPE_CHECKING:
-    from hubbot.embedding import Means, Model
+    from hubbot.embedding import Analysis, Model
+    from hubbot.sane.layers import Moments
 
 app = typer.Typer(help="Weights as tokens: embeddings and properties of models.", no_args_is_help=True)
 
 Repo = Annotated[str, typer.Argument(help="The model, written owner/name.")]
+DASH = "—"
 With = Annotated[Path, typer.Option("--with", metavar="FOLDER", help="The autoencoder's folder.")]
 
 
@@ -39,7 +41,8 @@ def embed(
     json: AsJson = False,
 ) -> None:
     """Embed a model's weights as they come from the Hub, without downloading or holding it whole."""
-    from hubbot.embedding import Means, embeddings, kept
+    from hubbot.embedding import embeddings, kept
+    from hubbot.sane.layers import Moments
 
     with _fitting(context, [repo], with_) as [model]:
         mind = model.artifact.model
@@ -47,15 +50,15 @@ def embed(
         pieces = embeddings(model, settings_of(context).max_model_bytes)
         if out is not None:
             pieces = kept(pieces, out, shape, _notes(model))
-        means = Means(mind.layout, mind.size.latent)
+        moments = Moments(mind.layout, mind.size.latent)
         for piece in pieces:
-            means.add(piece)
+            moments.add(piece)
     if json:
-        emit(_embedded(model, means))
+        emit(_embedded(model, moments))
         return
     say(model.upload.repo, style="bold")
-    _tell_cost(model)
-    named = zip(mind.layout.layers, means.layers.norm(dim=1).tolist(), strict=True)
+    _tell_cost(model, streamed=model.streams)
+    named = zip(mind.layout.layers, moments.layers.norm(dim=1).tolist(), strict=True)
     rows = [(layer.name, layer.tokens, f"{norm:.3f}") for layer, norm in named]
     table(["layer", ">tokens", ">norm of its mean"], rows, empty="no layers")
     if out is not None:
@@ -72,9 +75,9 @@ def _notes(model: Model) -> dict[str, str]:
     }
 
 
-def _embedded(model: Model, means: Means) -> dict[str, object]:
+def _embedded(model: Model, moments: Moments) -> dict[str, object]:
     layout = model.artifact.model.layout
-    layers = zip(layout.layers, means.layers.tolist(), strict=True)
+    layers = zip(layout.layers, moments.layers.tolist(), strict=True)
     return {
         **_notes(model),
         "tokens": layout.count,
@@ -82,7 +85,7 @@ def _embedded(model: Model, means: Means) -> dict[str, object]:
         "streamed": model.streams,
         "bytes_read": model.meter.bytes_read,
         "bytes_stored": model.stored,
-        "mean": means.mean.tolist(),
+        "mean": moments.mean.tolist(),
         "layers": [{"name": layer.name, "tokens": layer.tokens, "mean": mean} for layer, mean in layers],
     }
 
@@ -101,12 +104,67 @@ def properties(context: typer.Context, repo: Repo, with_: With, json: AsJson = F
         emit({**_notes(model), **read, "properties": estimates, "abstention": abstention})
         return
     say(model.upload.repo, style="bold")
-    _tell_cost(model)
+    _tell_cost(model, streamed=False)
     if isinstance(said, Abstention):
         say(f"  no answer {said.text} [{said.code}]", style="yellow")
         return
     rows = [(e.name, f"{e.value:.3f}", f"{e.low:.3f}-{e.high:.3f}", percent(e.coverage)) for e in said]
     table(["property", ">estimate", ">interval", ">coverage"], rows, empty="no properties")
+
+
+@app.command()
+def layers(
+    context: typer.Context,
+    repo: Repo,
+    with_: With,
+    plot: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Draw it by depth, e.g. layers.png.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """How far apart each layer's embeddings lie, by depth, beside WeightWatcher's metrics."""
+    from hubbot.drawing import drawable
+    from hubbot.embedding import analysed
+    from hubbot.sane.layers import draw
+
+    if plot is not None:
+        drawable(plot)
+    with _fitting(context, [repo], with_) as [model]:
+        found = analysed(model, settings_of(context).max_model_bytes)
+    if plot is not None:
+        draw(found.layers, plot, model.upload.repo)
+    if json:
+        read = {"streamed": found.streamed, "bytes_read": model.meter.bytes_read}
+        emit({**_notes(model), **read, "layers": found.layers, "unwatched": found.unwatched or None})
+        return
+    say(model.upload.repo, style="bold")
+    _tell_cost(model, streamed=found.streamed)
+    _tell_layers(found)
+    if found.unwatched:
+        say(f"without WeightWatcher's metrics: {found.unwatched}", style="yellow")
+    if plot is not None:
+        say(f"drawn in {plot}")
+
+
+def _tell_layers(found: Analysis) -> None:
+    """A layer a line, and the mean of all; what there is no number of is a dash."""
+    from hubbot.sane.layers import average
+
+    columns, told = ["layer", ">tokens", ">deviation"], [[one.deviation for one in found.layers]]
+    if not found.unwatched:
+        columns += [">log spectral norm", ">weighted alpha", ">eigenvalues"]
+        told.append([one.log_spectral_norm for one in found.layers])
+        told.append([one.weighted_alpha for one in found.layers])
+    rows: list[list[object]] = []
+    for one, numbers in zip(found.layers, zip(*told, strict=True), strict=True):
+        counted = [] if found.unwatched else [one.watched.eigenvalues if one.watched else DASH]
+        rows.append([one.name, one.tokens, *map(_figure, numbers), *counted])
+    rows.append(["mean", "", *(_figure(average(column)) for column in told)])
+    table(columns, rows, empty="no layers")
+
+
+def _figure(number: float | None) -> str:
+    return DASH if number is None else f"{number:.3f}"
 
 
 @app.command()
@@ -187,10 +245,10 @@ def _fitting(context: typer.Context, repos: Sequence[str], folder: Path) -> Iter
         yield find_all(hub, repos, folder)
 
 
-def _tell_cost(model: Model) -> None:
+def _tell_cost(model: Model, *, streamed: bool) -> None:
     """What was read, and through what."""
     mind, config = model.artifact.model, model.artifact.config
-    how = "row by row" if model.streams else "whole, and aligned"
+    how = "row by row" if streamed else "whole" if model.streams else "whole, and aligned"
     say(f"  commit    {model.upload.commit}", style="dim")
     say(f"  through   {config.name} {model.artifact.version}: learned from {config.trained_on}", style="dim")
     say(f"  model     {len(config.shapes)} tensors, {config.numbers} numbers", style="dim")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hubbot.errors import UsageError
+from hubbot.drawing import figure
 from hubbot.experts.trust import trust
 from hubbot.records import LayerScore
 
@@ -20,25 +20,16 @@ def layer_scores(folder: Path) -> tuple[LayerScore, ...]:
 
 
 def plot_layers(scores: Sequence[LayerScore], file: Path, title: str) -> None:
-    """Draw accuracy by layer, as PNG, SVG or PDF.
+    """Draw accuracy by layer.
 
     Raises:
-        UsageError: matplotlib is not installed, or knows no such format.
+        UsageError: it cannot be drawn, see `drawing.drawable`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        hint = "`pip install 'hubbot[plots]'`"
-        raise UsageError("drawing takes matplotlib", file=str(file), hint=hint) from None
-    figure = Figure(figsize=(max(6.0, 0.28 * len(scores)), 5.0), layout="constrained")
-    axes = figure.subplots()
-    colours = ["tab:orange" if score.chosen else "tab:blue" for score in scores]
-    axes.bar(range(len(scores)), [score.accuracy for score in scores], color=colours)
-    axes.set_xticks(range(len(scores)), [score.layer for score in scores], rotation=90, fontsize=6)
-    axes.set_ylim(bottom=max(0.0, min(score.accuracy for score in scores) - 0.05))
-    axes.set_ylabel("accuracy on validation")
-    axes.set_title(title)
-    try:
-        figure.savefig(file)
-    except ValueError as error:
-        raise UsageError(str(error), file=str(file)) from error
+    with figure(file, max(6.0, 0.28 * len(scores)), 5.0) as paper:
+        axes = paper.subplots()
+        colours = ["tab:orange" if score.chosen else "tab:blue" for score in scores]
+        axes.bar(range(len(scores)), [score.accuracy for score in scores], color=colours)
+        axes.set_xticks(range(len(scores)), [score.layer for score in scores], rotation=90, fontsize=6)
+        axes.set_ylim(bottom=max(0.0, min(score.accuracy for score in scores) - 0.05))
+        axes.set_ylabel("accuracy on validation")
+        axes.set_title(title)

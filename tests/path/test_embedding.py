@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from stage import upload
 from typer.testing import CliRunner, Result
 
 from hubbot.cli import app
-from hubbot.embedding import Means, embeddings, find, kept, properties
+from hubbot.embedding import embeddings, find, kept, properties
 from hubbot.errors import (
     ExpertError,
     HubUnavailable,
@@ -31,6 +32,7 @@ from hubbot.sane.align import shuffled
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.artifact import save as save_artifact
 from hubbot.sane.autoencoder import Autoencoder
+from hubbot.sane.layers import Moments, deviations
 from hubbot.sane.properties import Ridge, layer_means
 from hubbot.sane.schema import Axis, Config, Group, Property, Size
 
@@ -96,14 +98,16 @@ def test_a_streamed_model_is_embedded_as_from_memory(hub, door, tmp_path, shards
     made, tensors = autoencoder(tmp_path / "tiny"), numbers(dtype)
     put(hub, {**tensors, "steps": torch.arange(3)}, shards=shards)
     model = find(door, "ann/net", tmp_path / "tiny")
-    means, pieces = Means(made.config.layout, TINY.latent), []
+    moments, pieces = Moments(made.config.layout, TINY.latent), []
     for piece in embeddings(model, most_bytes=8, block_bytes=5_000):
-        means.add(piece)
+        moments.add(piece)
         pieces.append(piece)
     _, z = judge.embedding(made, tensors)
     torch.testing.assert_close(torch.cat(pieces), z, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(means.layers.float().flatten(), layer_means(z[None], made.config.layout)[0])
-    torch.testing.assert_close(means.mean.float(), z.mean(0))
+    torch.testing.assert_close(moments.layers.float().flatten(), layer_means(z[None], made.config.layout)[0])
+    torch.testing.assert_close(moments.mean.float(), z.mean(0))
+    spread = deviations(z[None], made.config.layout)[0]
+    torch.testing.assert_close(moments.deviations.float(), spread, rtol=1e-3, atol=1e-5, equal_nan=True)
     assert model.streams
     assert len(pieces) == 1 + (model.windows - 1) // 64
     assert 0 < model.meter.bytes_read < 1.2 * model.stored
@@ -242,6 +246,74 @@ def test_properties_stand_in_a_table_or_the_reason_does(hub, tmp_path, at_home):
     assert told["abstention"] is None
     done = run(hub, "properties", "ann/odd", "--with", tmp_path / "tiny")
     assert "[unlike-training]" in done.output
+
+
+def test_layers_stand_by_depth_beside_weightwatchers_metrics(hub, tmp_path, at_home):
+    made, plot = autoencoder(tmp_path / "tiny", groups=GROUPS), tmp_path / "layers.png"
+    put(hub, numbers())
+    words = ["layers", "ann/net", "--with", tmp_path / "tiny"]
+    told = json.loads(run(hub, *words, "--json").output)
+    assert (told["streamed"], told["unwatched"]) == (False, None)
+    _, z = judge.embedding(made, numbers())
+    found = {one["name"]: one for one in told["layers"]}
+    assert list(found) == ["embed", "layer.0", "layer.1", "scale", "head"]
+    spread = dict(zip(found, deviations(z[None], made.config.layout)[0].tolist(), strict=True))
+    assert found["scale"] == {"name": "scale", "tokens": 1, "deviation": None, "watched": None}
+    for name in ("embed", "layer.0", "layer.1", "head"):
+        assert found[name]["deviation"] == pytest.approx(spread[name], rel=1e-3)
+    for name in ("embed", "layer.0", "head"):
+        norm = 2 * torch.linalg.svdvals(numbers()[f"{name}.weight"].double())[0].log10()
+        assert found[name]["watched"]["log_spectral_norm"] == pytest.approx(float(norm), abs=1e-6)
+        assert found[name]["watched"]["eigenvalues"] == 24
+    done = run(hub, *words, "--plot", plot)
+    assert done.exit_code == 0, done.output
+    assert "whole, and aligned" in done.output
+    table = dict(line.split(maxsplit=1) for line in done.output.splitlines() if "  " in line)
+    norm = found["head"]["watched"]["log_spectral_norm"]
+    assert f"{found['head']['deviation']:.3f}" in table["head"]
+    assert f"{norm:.3f}" in table["head"]
+    assert table["scale"].split() == ["1", *4 * ["—"]]
+    assert len(table["mean"].split()) == 3
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_of_a_model_that_is_not_read_whole_there_are_deviations_alone(hub, tmp_path, at_home, monkeypatch):
+    made = autoencoder(tmp_path / "tiny")
+    put(hub, numbers())
+    words = ["layers", "ann/net", "--with", tmp_path / "tiny"]
+    whole = json.loads(run(hub, *words, "--json").output)
+    monkeypatch.setenv("HUBBOT_MAX_MODEL_BYTES", "999")
+    done = run(hub, *words)
+    assert re.search(r"without WeightWatcher's metrics: .* limit 999; HUBBOT_MAX_MODEL_BYTES", done.output)
+    assert "row by row" in done.output
+    assert "spectral" not in done.output
+    told = json.loads(run(hub, *words, "--json").output)
+    assert told["streamed"]
+    assert "limit 999" in told["unwatched"]
+    for one, other in zip(told["layers"], whole["layers"], strict=True):
+        assert one["watched"] is None
+        if one["name"] != "scale":  # which is one token
+            assert one["deviation"] == pytest.approx(other["deviation"], rel=1e-3)
+    autoencoder(tmp_path / "moving", groups=GROUPS)
+    done = run(hub, "layers", "ann/net", "--with", tmp_path / "moving")
+    assert isinstance(done.exception, UsageError)
+    assert made.config.layout.count == sum(one["tokens"] for one in told["layers"])
+
+
+def test_without_weightwatcher_there_are_deviations_and_a_hint(hub, tmp_path, at_home, monkeypatch):
+    autoencoder(tmp_path / "tiny")
+    put(hub, numbers())
+    monkeypatch.setitem(sys.modules, "weightwatcher", None)
+    done = run(hub, "layers", "ann/net", "--with", tmp_path / "tiny")
+    assert done.exit_code == 0, done.output
+    assert "WeightWatcher is not installed; `pip install 'hubbot[watch]'`" in done.output
+    assert re.search(r"head +120 +[\d.]+\n", done.output), done.output
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_read(hub, tmp_path, at_home):
+    done = run(hub, "layers", "ann/none", "--with", tmp_path, "--plot", tmp_path / "layers.docx")
+    assert isinstance(done.exception, UsageError)
+    assert "layers.docx: no picture is written as .docx" in str(done.exception)
 
 
 def test_what_cannot_be_done_is_said_in_a_line(hub, tmp_path, at_home, monkeypatch):
