@@ -31,7 +31,7 @@ from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publis
 from benchmarks.sane_autoencoders import AUTOENCODERS, trained
 from benchmarks.sane_properties import drawn, interval
 from hubbot.drawing import figure
-from hubbot.sane.layers import average, deviations, watch
+from hubbot.sane.layers import average, deviations, labels, watch
 from hubbot.sane.tokens import Layout
 from hubbot.training.sane import Study, embeddings
 from hubbot.zoo.threads import one_thread
@@ -54,6 +54,7 @@ class Looked:
 
     Args:
         layers: their names, L of them.
+        full: which share of their tokens is numbers of theirs, and not zeros that fill up rows, L of them.
         by_depth: how far apart each layer's embeddings lie, (m, e, L).
         averages: over layers, of each kind, (m, e).
         accuracy: (m, e). epoch: (e,).
@@ -61,6 +62,7 @@ class Looked:
 
     zoo: str
     layers: tuple[str, ...]
+    full: tuple[float, ...]
     by_depth: Tensor
     averages: Mapping[str, Tensor]
     accuracy: Tensor
@@ -83,6 +85,7 @@ def look(name: str, folder: Path, epochs: int | None, *, smoke: bool) -> Looked:
     return Looked(
         AUTOENCODERS[name].zoo,
         tuple(layer.name for layer in layout.layers),
+        tuple(layer.width / (layer.per_row * layout.length) for layer in layout.layers),
         by_depth.view(*shape, -1).double(),
         {kind: value.view(shape).double() for kind, value in averages.items()},
         test.history.accuracy.double(),
@@ -159,15 +162,16 @@ def judged(found: Looked) -> Part:
     weights = drawn(len(found.accuracy))
     shaped, depth = _shape(found, weights)
     related, averages = _related(found, weights)
-    columns = ["layer"]
-    numbers: list[list[float]] = []
+    columns = ["layer", "full"]
+    numbers: list[Sequence[float]] = [found.full]
     for at in (0, -1):
         columns += [f"epoch {int(found.epoch[at])}", "spread over models"]
         numbers += [found.by_depth[:, at].mean(0).tolist(), found.by_depth[:, at].std(0).tolist()]
     epochs = ", ".join(str(epoch) for epoch in found.epoch.tolist())
     text = [
         f"## {found.zoo}",
-        f"{len(found.accuracy)} test models at epochs {epochs}.",
+        f"{len(found.accuracy)} test models at epochs {epochs}. Full: which share of a layer's tokens is "
+        "its own numbers, and not zeros that fill short rows up.",
         table(columns, zip(found.layers, *numbers, strict=True)),
         table(["deviation of embeddings by depth, mean of models", "measured", "95%"], depth),
         table(["average over layers, beside accuracy", "epochs", "Spearman", "Pearson"], averages),
@@ -257,7 +261,7 @@ def _draw_depth(axes: Axes, found: Looked) -> None:
         label = f"epoch {int(found.epoch[at])}"
         axes.plot(places, mean, color=colour, marker="o", markersize=3, label=label)
         axes.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
-    axes.set_xticks(places, found.layers, rotation=90, fontsize=6)
+    axes.set_xticks(places, labels(found.layers), rotation=90, fontsize=6)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("deviation of embeddings")
     axes.set_title(found.zoo)

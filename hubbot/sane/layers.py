@@ -228,8 +228,8 @@ def draw(layers: Sequence[Depth], file: Path, title: str) -> None:
             _line(axes[1].twinx(), alphas, "weighted alpha", "tab:green")
         step = math.ceil(len(layers) / (LABELS_PER_INCH * width))
         shown = range(0, len(layers), step)
-        labels = _labels([layer.name for layer in layers])
-        axes[-1].set_xticks(shown, [labels[at] for at in shown], rotation=90, fontsize=6)
+        names = labels([layer.name for layer in layers])
+        axes[-1].set_xticks(shown, [names[at] for at in shown], rotation=90, fontsize=6)
         axes[-1].set_xlabel("layer, by depth")
 
 
@@ -244,7 +244,7 @@ def _line(axes: Axes, numbers: Sequence[float | None], label: str, colour: str) 
     axes.margins(x=0.02)
 
 
-def _labels(names: Sequence[str]) -> list[str]:
+def labels(names: Sequence[str]) -> list[str]:
     """Names without what all of them begin with, and without the middle of long ones."""
     parts = [name.split(".") for name in names]
     same = takewhile(lambda words: len(set(words)) == 1, zip(*(part[:-1] for part in parts), strict=False))
