@@ -4,8 +4,8 @@ The criticism of such generators (arXiv 2506.07998) is that they give their prom
 them, and that noise on a prompt does as well. So each way of making models stands beside the prompts, their
 own reconstruction, prompts with noise, and averages of aligned prompts, with its distance to the nearest
 prompt; and where one may choose by validation pictures, all may: `best` is the mean of the ten best by those.
-`SUB by estimate` is what `hubbot sane sample --way sub` does, which has no pictures: it keeps as many as SUB
-of as many draws, by the accuracy that the autoencoder estimates.
+What is kept `by estimate` is what `hubbot sane sample` keeps, which has no pictures: as many of as many, by
+the accuracy that the autoencoder estimates.
 
 Letters: m prompts, n models made, p numbers of a model, N tokens, z numbers of an embedding.
 """
@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from hubbot.sane import sample
-from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import decoded, embed
 from hubbot.sane.train import flattened, unflattened
@@ -91,15 +91,15 @@ class Maker:
         """Accuracy on validation pictures. (n, N, t) -> (n,)"""
         return accuracy(self.study.history.net, self.weights(tokens), self.activation, self.task.validation)
 
-    @property
-    def artifact(self) -> Artifact:
-        """The autoencoder with its properties, of which test models know nothing."""
-        return concluded(self.model, self.study, "making", {})
+    def estimate(self) -> sample.Score:
+        """Accuracy as the autoencoder's properties have it, of which no test model is a part."""
+        return sample.estimated(concluded(self.model, self.study, "making", {}), "accuracy")
 
     # --- ways of making -----------------------------------------------------------------------
 
     def ways(self) -> dict[str, Callable[[], Tensor]]:
         """Each way by name: () -> (n, p)."""
+        estimate = cache(self.estimate)
         return {
             "random init": self.born,
             "prompts": lambda: self.prompts,
@@ -116,9 +116,11 @@ class Maker:
                 sample.kde(self.embedded(self.prompts[:FEW]), self.count, self.draw)
             ),
             "SUB": self.sub,
-            "SUB by estimate": lambda: self.sub(sample.estimated(self.artifact, "accuracy")),
-            "BOOT": lambda: self.boot(sample.kde(self.embedded(self.prompts), self.count, self.draw)),
-            "GAUSS": lambda: self.boot(sample.gauss(self.embedded(self.prompts), self.count, self.draw), 1.0),
+            "BOOT": self.boot,
+            "GAUSS": self.gauss,
+            "SUB by estimate": lambda: self.sub(estimate()),
+            "BOOT by estimate": lambda: self.boot(estimate()),
+            "GAUSS by estimate": lambda: self.gauss(estimate()),
         }
 
     def born(self) -> Tensor:
@@ -153,9 +155,13 @@ class Maker:
         z = sample.kde(self.embedded(self.prompts), 2 * self.count, self.draw)
         return self.made(sample.best(self.model, z, score or self.score, self.count // 4)[0])
 
-    def boot(self, z: Tensor, bandwidth: float = sample.BANDWIDTH) -> Tensor:
-        best, _ = sample.boot(self.model, z, self.score, self.count // 4, self.draw, bandwidth=bandwidth)
-        return self.made(best)
+    def boot(self, score: sample.Score | None = None) -> Tensor:
+        z = sample.kde(self.embedded(self.prompts), self.count, self.draw)
+        return self.made(sample.boot(self.model, z, score or self.score, self.count // 4, self.draw)[0])
+
+    def gauss(self, score: sample.Score | None = None) -> Tensor:
+        z, score = sample.gauss(self.embedded(self.prompts), self.count, self.draw), score or self.score
+        return self.made(sample.boot(self.model, z, score, self.count // 4, self.draw, bandwidth=1.0)[0])
 
     # --- what they are worth ------------------------------------------------------------------
 

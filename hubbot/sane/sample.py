@@ -15,6 +15,7 @@ Source: arXiv 2406.09997, section 3.4; released code and equation differ in how 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -85,7 +86,9 @@ def estimated(artifact: Artifact, name: str, *, least: bool = False) -> Score:
     """The most of a property, or the least, as the autoencoder estimates it from weights alone.
 
     What is estimated of a model unlike those it learned from is extrapolated, and choosing the extremes of
-    many draws finds just those that went wrong. So such models come after all others, the oddest last.
+    many draws finds just those that went wrong. So such models come after all others, the oddest last, and so
+    do those whose estimate no model's can be. That is not enough: what was decoded is rebuilt well, whatever
+    it is, and of draws from no prompt the estimate says nothing (`benchmarks.sane_making`).
 
     Raises:
         ValueError: the autoencoder has no such property.
@@ -94,16 +97,21 @@ def estimated(artifact: Artifact, name: str, *, least: bool = False) -> Score:
     if ridge is None:
         raise ValueError(f"{config.name} reads no properties")
     at = [one.name for one in config.properties].index(name)
-    limit = float("inf") if config.oddest is None else config.oddest
+    limit = math.inf if config.oddest is None else config.oddest
+    low, high = config.properties[at].least, config.properties[at].most
 
     def score(tokens: Tensor) -> Tensor:
         values, layout = _in_order(artifact, tokens), artifact.model.layout
         tokens = layout.tokens(values)
         z = embed(artifact.model, tokens)
         own = features(config.features, values, z, layout)
-        said = ridge(torch.cat(own, 1))[:, at] * (-1 if least else 1)
+        said = ridge(torch.cat(own, 1))[:, at]
+        can_be = said.clamp(-math.inf if low is None else low, math.inf if high is None else high)
+        beyond = (said - can_be).abs()
         off = oddness(artifact, tokens, z).double()
-        return torch.where(off <= limit, said, -UNDER_ALL - off).nan_to_num(nan=-torch.inf)
+        usual = (off <= limit) & (beyond == 0)
+        ranked = torch.where(usual, -said if least else said, -UNDER_ALL - off - beyond)
+        return ranked.nan_to_num(nan=-torch.inf)
 
     return score
 
