@@ -24,7 +24,7 @@ from hubbot.records import RemoteFile, Upload
 from hubbot.weights.dtypes import Floats
 from hubbot.weights.header import TensorEntry
 
-BLOCK_BYTES = 8_000_000
+BLOCK_BYTES = 4_000_000
 """What is fetched together, and the most that one request asks for."""
 WHOLE_BYTES = 500_000
 """A smaller tensor is read whole with its matrix's first rows, as a bias beside a large weight is."""

@@ -38,11 +38,12 @@ _NATIVE = {
 }  # fmt: skip
 
 
-def widen(raw: bytes, dtype: str, shape: tuple[int, ...]) -> Floats:
-    """Stored bytes as a float32 array that owns its memory.
+def widen(raw: bytes | bytearray, dtype: str, shape: tuple[int, ...]) -> Floats:
+    """Stored bytes as a float32 array that may be written to.
 
     Args:
-        raw: little-endian, C order, exactly as many bytes as dtype and shape say.
+        raw: little-endian, C order, exactly as many bytes as dtype and shape say. A bytearray is
+            given away: the array may lie in it, so that a large tensor is not held twice.
         dtype: as the header spells it, e.g. `BF16`.
         shape: of the tensor that the bytes hold.
 
@@ -61,26 +62,27 @@ def widen(raw: bytes, dtype: str, shape: tuple[int, ...]) -> Floats:
     return values
 
 
-def _native(code: str) -> Callable[[bytes], Floats]:
-    def decode(raw: bytes) -> Floats:
-        values: Floats = np.frombuffer(raw, dtype=code).astype(np.float32)
+def _native(code: str) -> Callable[[bytes | bytearray], Floats]:
+    def decode(raw: bytes | bytearray) -> Floats:
+        values: Floats = np.frombuffer(raw, dtype=code).astype(np.float32, copy=isinstance(raw, bytes))
         return values
 
     return decode
 
 
-def _boolean(raw: bytes) -> Floats:
+def _boolean(raw: bytes | bytearray) -> Floats:
     true: Floats = (np.frombuffer(raw, dtype=np.uint8) != 0).astype(np.float32)
     return true
 
 
-def _bfloat16(raw: bytes) -> Floats:
+def _bfloat16(raw: bytes | bytearray) -> Floats:
     # bfloat16 is the upper half of a float32.
-    widened: Floats = (np.frombuffer(raw, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
-    return widened
+    codes = np.frombuffer(raw, dtype="<u2").astype(np.uint32)
+    codes <<= 16
+    return codes.view(np.float32)
 
 
-def _eight_bits(table: Callable[[], Floats]) -> Callable[[bytes], Floats]:
+def _eight_bits(table: Callable[[], Floats]) -> Callable[[bytes | bytearray], Floats]:
     return lambda raw: np.take(table(), np.frombuffer(raw, dtype=np.uint8))
 
 
@@ -132,7 +134,7 @@ def _e8m0() -> Floats:
     return values
 
 
-_DECODERS: dict[str, Callable[[bytes], Floats]] = {
+_DECODERS: dict[str, Callable[[bytes | bytearray], Floats]] = {
     **{dtype: _native(code) for dtype, code in _NATIVE.items()},
     "BOOL": _boolean,
     "BF16": _bfloat16,

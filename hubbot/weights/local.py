@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from hubbot.errors import TensorNotFound, TruncatedFile, WeightsError
 from hubbot.weights.dtypes import Floats, widen
@@ -27,8 +27,8 @@ def read_local(path: Path, names: Sequence[str] | None = None) -> dict[str, Floa
             if entry is None:
                 raise TensorNotFound(**where, tensor=name)
             stream.seek(entry.begin)
-            raw = stream.read(entry.nbytes)
-            if len(raw) != entry.nbytes:
+            raw = bytearray(entry.nbytes)
+            if stream.readinto(raw) != entry.nbytes:
                 raise TruncatedFile(**where, tensor=name)
             try:
                 values[name] = widen(raw, entry.dtype, entry.shape)
@@ -48,7 +48,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     return dict(read_header(path).metadata)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
@@ -56,7 +56,7 @@ def _opened(path: Path) -> BinaryIO:
         raise WeightsError(why, repo=str(path.parent), file=path.name) from None
 
 
-def _read_header(stream: BinaryIO, path: Path) -> Header:
+def _read_header(stream: BufferedReader, path: Path) -> Header:
     size = path.stat().st_size
     repo, file = str(path.parent), path.name
     length = header_length(stream.read(PREFIX_BYTES), file_size=size, repo=repo, file=file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import threading
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -118,6 +119,21 @@ def test_no_request_asks_for_more_than_a_block(server: Server, hub: Hub, seen: A
     put(server, tensors)
     check(hub, tensors, [*MATRICES, Matrix(1, {"row": (1, 100_000)})], block_bytes=50_000)
     assert max(each.bytes_sent for each in seen.on_cdn()[1:]) <= 50_000
+
+
+def test_a_large_model_is_had_in_blocks_of_a_few_megabytes(server: Server, hub: Hub, seen: Any) -> None:
+    """What is held at once are two blocks and the bytes of one, not the model."""
+    put(server, {"a": torch.ones(6_000, 2_000)})
+    matrix = Matrix(6_000, {"a": (6_000, 2_000)})
+    tracemalloc.start()
+    try:
+        sizes = [block.nbytes for _, block in rows(hub, one(hub, "o/m"), [matrix])]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sizes == 12 * [4_000_000]
+    assert max(each.bytes_sent for each in seen.on_cdn()[1:]) <= 4_000_000
+    assert most < 5 * 4_000_000
 
 
 PARTS: list[tuple[str, tuple[int, ...]]] = [("weight", (8,)), ("bias", ())]

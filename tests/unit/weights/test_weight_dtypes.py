@@ -57,6 +57,17 @@ def test_what_is_given_back_may_be_written_to() -> None:
     assert values.tolist() == [5, 1, 1]
 
 
+@pytest.mark.parametrize("code", ["F16", "F32", "F64", "BF16", "I8"])
+def test_bytes_that_are_given_away_are_the_same_numbers(code: str) -> None:
+    raw = np.arange(1, 97, dtype=np.uint8).tobytes()
+    shape = (8 * len(raw) // BITS[code],)
+    given = bytearray(raw)
+    values = widen(given, code, shape)
+    np.testing.assert_array_equal(values, widen(raw, code, shape))
+    assert np.shares_memory(values, np.frombuffer(given, np.uint8)) == (code == "F32")
+    values[:] = 0
+
+
 def test_a_scalar_and_an_empty_tensor_keep_their_shapes() -> None:
     assert widen(b"\x00" * 4, "F32", ()).shape == ()
     assert widen(b"", "F32", (0, 7)).shape == (0, 7)

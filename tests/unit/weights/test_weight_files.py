@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,20 @@ def test_errors_of_a_local_file_say_where(tmp_path: Path) -> None:
         read_local(path)
     with pytest.raises(WeightsError, match=r"absent\.safetensors: cannot be opened"):
         read_local(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize(("dtype", "times"), [(torch.float32, 1), (torch.bfloat16, 1.5), (torch.float64, 3)])
+def test_a_tensor_is_not_held_twice_to_be_read(tmp_path: Path, dtype: torch.dtype, times: float) -> None:
+    """As its float32 and, where that is another dtype, its stored bytes: no more."""
+    path, count = tmp_path / "model.safetensors", 1_000_000
+    safetensors.torch.save_file({"a": torch.ones(count, dtype=dtype)}, path)
+    tracemalloc.start()
+    try:
+        read_local(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most <= times * 4 * count + 200_000
 
 
 def index(weight_map: Any, files: tuple[str, ...] = ("model-1.safetensors",), folder: str = "") -> Any:
