@@ -7,8 +7,8 @@ import torch
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed
-from hubbot.sane.judge import features, oddness
-from hubbot.sane.properties import fit
+from hubbot.sane.judge import oddness
+from hubbot.sane.properties import features, fit
 from hubbot.sane.schema import Axis, Config, Group, Property, Size
 from hubbot.sane.train import Checkpoints, Course, train
 

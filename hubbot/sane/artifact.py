@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from hubbot.errors import ExpertError, HubbotError
-from hubbot.sane import schema
+from hubbot.sane import properties, schema
 from hubbot.sane.autoencoder import Autoencoder, parameters
-from hubbot.sane.properties import Ridge
+from hubbot.sane.properties import FEATURES, Ridge
 from hubbot.sane.schema import CONFIG, WEIGHTS, Config
+from hubbot.sane.tokens import PLAIN
 from hubbot.weights.local import read_header, read_local
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_TOKENS, MAX_PARAMETERS = 2**23, 2**30
-MODEL = "model."
+MODEL, REFERENCE, RIDGE = "model.", "reference.", "ridge."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ def describe(folder: Path) -> Config:
     if config.layout.count > MAX_TOKENS or parameters(config.layout, config.size) > MAX_PARAMETERS:
         why = f"more than {MAX_TOKENS} tokens, or than {MAX_PARAMETERS} parameters"
         raise ExpertError(why, file=str(folder / CONFIG))
+    if strange := next((kind for kind in config.features if kind not in FEATURES), None):
+        why = f"features: {strange} is none of {', '.join(FEATURES)}"
+        raise ExpertError(why, file=str(folder / CONFIG))
     return config
 
 
@@ -63,32 +67,56 @@ def load(folder: Path) -> Artifact:
     """
     config, file = describe(folder), folder / WEIGHTS
     model = Autoencoder(config.layout, config.size)
+    own = {MODEL + name: value for name, value in model.state_dict().items()}
+    beside = _beside(config)
     try:
-        stored = read_header(file).tensors
-        _fill(model, file, {name: entry.shape for name, entry in stored.items()})
-        beside = read_local(file, [name for name in stored if not name.startswith(MODEL)])
+        _check(file, {name: tuple(value.shape) for name, value in own.items()} | beside)
+        # One at a time: the tables of places of a long model are large.
+        for name, value in own.items():
+            value.copy_(_numbers(file, name))
+        tensors = {name: _numbers(file, name) for name in beside}
     except ExpertError:
         raise
     except (OSError, HubbotError) as error:
         raise ExpertError(f"cannot be read: {error}", file=str(file)) from error
-    tensors = {name: torch.from_numpy(value) for name, value in beside.items()}
-    reference, ridge = _under("reference.", tensors), _under("ridge.", tensors)
-    if config.groups and {name: tuple(value.shape) for name, value in reference.items()} != config.shapes:
-        raise ExpertError("its reference is of another architecture", file=str(file))
-    if bool(config.properties) != bool(ridge):
-        raise ExpertError("it has properties and no map to them, or the other way round", file=str(file))
+    if not (model.scale.spread > 0).all():
+        raise ExpertError("a spread is not above 0", file=str(file), tensor=MODEL + "scale.spread")
+    reference, ridge = _under(REFERENCE, tensors), _under(RIDGE, tensors)
     head = Ridge(ridge["weight"].double(), ridge["bias"].double()) if ridge else None
     return Artifact(config, schema.version(folder), model.eval(), reference, head)
 
 
-def _fill(model: Autoencoder, file: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """An autoencoder's own tensors, one at a time: the tables of places of a long model are large."""
-    own = {MODEL + name: value for name, value in model.state_dict().items()}
-    for name in [*own, *(name for name in shapes if name.startswith(MODEL))]:
-        if name not in own or shapes.get(name) != tuple(own[name].shape):
-            raise ExpertError(f"its weights do not fit: {name.removeprefix(MODEL)}", file=str(file))
-    for name, value in own.items():
-        value.copy_(torch.from_numpy(read_local(file, [name])[name]))
+def _beside(config: Config) -> dict[str, tuple[int, ...]]:
+    """The tensors beside the autoencoder's own, and their shapes."""
+    shapes = {REFERENCE + name: shape for name, shape in config.shapes.items()} if config.groups else {}
+    if not config.properties:
+        return shapes
+    f, k = properties.width(config.features, config.layout, config.size.latent), len(config.properties)
+    return shapes | {RIDGE + "weight": (f, k), RIDGE + "bias": (k,)}
+
+
+def _check(file: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """By the header alone."""
+    stored = read_header(file).tensors
+    for name in [*expected, *(name for name in stored if name not in expected)]:
+        if name not in stored:
+            why = "there is no such tensor"
+        elif name not in expected:
+            why = "there is to be no such tensor"
+        elif stored[name].shape != expected[name]:
+            why = f"shape {stored[name].shape}, expected {expected[name]}"
+        elif stored[name].dtype not in PLAIN:
+            why = f"stored as {stored[name].dtype}"
+        else:
+            continue
+        raise ExpertError(f"its weights do not fit its config: {why}", file=str(file), tensor=name)
+
+
+def _numbers(file: Path, name: str) -> Tensor:
+    value = torch.from_numpy(read_local(file, [name])[name])
+    if not value.isfinite().all():
+        raise ExpertError("it holds numbers that are not finite", file=str(file), tensor=name)
+    return value
 
 
 def save(folder: Path, made: Artifact) -> None:
@@ -96,9 +124,9 @@ def save(folder: Path, made: Artifact) -> None:
     from safetensors.torch import save_file
 
     tensors = {MODEL + name: value for name, value in made.model.state_dict().items()}
-    tensors |= {f"reference.{name}": value for name, value in made.reference.items()}
+    tensors |= {REFERENCE + name: value for name, value in made.reference.items()}
     if made.ridge:
-        tensors |= {"ridge.weight": made.ridge.weight.float(), "ridge.bias": made.ridge.bias.float()}
+        tensors |= {RIDGE + "weight": made.ridge.weight.float(), RIDGE + "bias": made.ridge.bias.float()}
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / WEIGHTS)
     text = json.dumps(asdict(made.config), indent=1, ensure_ascii=False, allow_nan=False)

@@ -2,40 +2,26 @@
 
     tensors ──► aligned ──► tokens ──► embeddings ──► features ──► ridge ──► estimates with intervals
 
-Letters: n models, N tokens, t numbers of a token, z of an embedding, f features.
+Letters: n models, N tokens, t numbers of a token, z of an embedding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from hubbot.errors import ShapeMismatch, TensorNotFound, WeightsError
 from hubbot.records import Abstention, Estimate, Judgement, Tensors
-from hubbot.sane import properties
 from hubbot.sane.align import aligned, permuted
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.embed import decoded, embed
+from hubbot.sane.properties import features
 from hubbot.sane.schema import Config, Property
-from hubbot.sane.tokens import Layout, tokenised
+from hubbot.sane.tokens import tokenised
 
 Values = Mapping[str, Tensor]
-
-FEATURES: Mapping[str, Callable[[Values, Tensor, Layout], Tensor]] = {
-    "weights": lambda values, _, layout: torch.cat([values[n].flatten(1) for n in layout.shapes], 1),
-    "statistics": lambda values, _, layout: properties.statistics(values, layout),
-    "mean": lambda _, z, __: properties.mean(z),
-    "layers": lambda _, z, layout: properties.layer_means(z, layout),
-    "sequence": lambda _, z, __: z.flatten(1),
-}
-"""What properties can be read from: tensors (n, *shape) and embeddings (n, N, z) -> (n, f)"""
-
-
-def features(kinds: Sequence[str], values: Values, z: Tensor, layout: Layout) -> list[Tensor]:
-    """The features of models, kind by kind, each (n, f)."""
-    return [FEATURES[kind](values, z, layout) for kind in kinds]
 
 
 def fits(config: Config, shapes: Mapping[str, Sequence[int]]) -> bool:

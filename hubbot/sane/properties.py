@@ -12,7 +12,7 @@ Source: arXiv 2406.09997, section 4.1.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,11 +27,13 @@ FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
+Values = Mapping[str, Tensor]
+
 
 # --- features ---------------------------------------------------------------------------------
 
 
-def statistics(values: Mapping[str, Tensor], layout: Layout) -> Tensor:
+def statistics(values: Values, layout: Layout) -> Tensor:
     """Mean, variance and five quantiles of each tensor. name: (n, *shape) -> (n, 7 tensors)"""
     found = []
     for name, shape in layout.shapes.items():
@@ -50,6 +52,35 @@ def mean(z: Tensor) -> Tensor:
 def layer_means(z: Tensor, layout: Layout) -> Tensor:
     """(n, N, z) -> (n, L z)"""
     return torch.cat([z[:, one.first : one.first + one.tokens].mean(1) for one in layout.layers], dim=1)
+
+
+FEATURES: Mapping[str, Callable[[Values, Tensor, Layout], Tensor]] = {
+    "weights": lambda values, _, layout: torch.cat(
+        [values[name].reshape(len(values[name]), -1) for name in layout.shapes], 1
+    ),
+    "statistics": lambda values, _, layout: statistics(values, layout),
+    "mean": lambda _, z, __: mean(z),
+    "layers": lambda _, z, layout: layer_means(z, layout),
+    "sequence": lambda _, z, __: z.flatten(1),
+}
+"""What properties can be read from: tensors (n, *shape) and embeddings (n, N, z) -> (n, f)"""
+
+
+def features(kinds: Sequence[str], values: Values, z: Tensor, layout: Layout) -> list[Tensor]:
+    """The features of models, kind by kind, each (n, f)."""
+    return [FEATURES[kind](values, z, layout) for kind in kinds]
+
+
+def width(kinds: Sequence[str], layout: Layout, latent: int) -> int:
+    """How many features there are, f, before there is a model."""
+    widths = {
+        "weights": sum(map(math.prod, layout.shapes.values())),
+        "statistics": (2 + len(QUANTILES)) * len(layout.shapes),
+        "mean": latent,
+        "layers": latent * len(layout.layers),
+        "sequence": latent * layout.count,
+    }
+    return sum(widths[kind] for kind in kinds)
 
 
 # --- ridge ------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class Config:
         shapes: of the architecture's float tensors, in the order in which `groups` was told of them.
         length: numbers of a token.
         norms: whether BatchNorms are tokens.
-        features: what the properties are read from, keys of `judge.FEATURES`.
+        features: what the properties are read from, keys of `properties.FEATURES`.
         coverage: of how many models the intervals hold the truth.
         oddest: a model that is rebuilt with a larger error is unlike those of training.
         trained_on: for people.
@@ -193,6 +193,10 @@ def _fault(config: Config) -> str | None:
         return "a width that its heads do not divide, or a halo that leaves nothing of a window"
     if any(n < 0 for shape in config.shapes.values() for n in shape) or not 0 < config.numbers <= MAX_NUMBERS:
         return f"shapes of no numbers, or of more than {MAX_NUMBERS}"
+    if config.properties and not config.features:
+        return "properties that are read from nothing"
+    if config.features and (empty := next((n for n, s in config.shapes.items() if not prod(s)), None)):
+        return f"features: {empty} has no numbers"
     for axis, length in ((axis, group.size * axis.run) for group in groups for axis in group.axes):
         shape = config.shapes.get(axis.tensor, ())
         if axis.run < 1 or not 0 <= axis.axis < len(shape) or shape[axis.axis] != length:

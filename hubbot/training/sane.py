@@ -24,7 +24,7 @@ from hubbot.sane.align import aligned, permuted
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed
-from hubbot.sane.properties import fit, half_widths, r2
+from hubbot.sane.properties import features, fit, half_widths, r2
 from hubbot.sane.schema import Axis, Config, Group, Property, Size
 from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Behave, Checkpoints, Course, Point, flattened, train, unflattened
@@ -193,7 +193,7 @@ def embeddings(model: Autoencoder, study: Study) -> Tensor:
 
 def features_of(model: Autoencoder, study: Study, kinds: Sequence[str]) -> list[Tensor]:
     """Kind by kind, each (n, f)."""
-    return judge.features(kinds, study.checkpoints.values(), embeddings(model, study), study.layout)
+    return features(kinds, study.checkpoints.values(), embeddings(model, study), study.layout)
 
 
 def halves(study: Study) -> tuple[Study, Study]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hubbot.sane import properties
@@ -22,6 +23,14 @@ def test_a_layers_mean_is_of_its_own_tokens():
     z = torch.arange(LAYOUT.count * 2.0).reshape(1, LAYOUT.count, 2)
     means = properties.layer_means(z, LAYOUT)
     assert means.tolist() == [[*z[0, :2].mean(0).tolist(), *z[0, 2:].mean(0).tolist()]]
+
+
+@pytest.mark.parametrize("kinds", [*([kind] for kind in properties.FEATURES), ["statistics", "layers"]])
+def test_how_many_features_there_are_is_known_before_a_model_is(kinds):
+    layout = Layout.of({"a.weight": (2, 3), "b.weight": (4,), "scale": ()}, 3)
+    values = {name: torch.randn(5, *shape) for name, shape in layout.shapes.items()}
+    found = properties.features(kinds, values, torch.randn(5, layout.count, 6), layout)
+    assert torch.cat(found, 1).shape == (5, properties.width(kinds, layout, 6))
 
 
 def drawn(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
