@@ -129,7 +129,7 @@ def embeddings(model: Model, most_bytes: int, block_bytes: int = BLOCK_BYTES) ->
     """
     if not model.streams:
         values = whole(model, most_bytes)
-        yield judge.embedding(model.artifact, values, repo=model.upload.repo, file=model.file)[1]
+        yield judge.embedding(model.artifact, values, repo=model.upload.repo, file=model.file)
         return
     layers = model.artifact.model.layout.layers
     matrices = [Matrix(layer.rows, {piece.tensor: piece.shape for piece in layer.pieces}) for layer in layers]

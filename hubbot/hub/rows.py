@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hubbot.errors import ShapeMismatch, WeightsError
+from hubbot.errors import NotFinite, ShapeMismatch, WeightsError
 from hubbot.hub.client import Hub
 from hubbot.hub.files import Opened, entries_of, family_of, read_parts, widened
 from hubbot.hub.ranges import Meter, Span
@@ -89,8 +89,8 @@ def rows(
         TensorNotFound: a name that the files have not.
         ShapeMismatch: a tensor of another shape than the one expected.
         UnsupportedDtype: a tensor that is not plain numbers.
-        WeightsError: numbers that are not finite, a row larger than the Hub object's limit for a tensor; see
-            also `tensors.contents`.
+        NotFinite: numbers that are not finite, or too large for float32.
+        WeightsError: a row larger than the Hub object's limit for a tensor; see also `tensors.contents`.
     """
     meter = meter or Meter()
     names = [name for matrix in matrices for name in matrix.tensors]
@@ -196,8 +196,8 @@ def _finite(part: _Part, pieces: Sequence[tuple[Span, bytes]]) -> Floats:
     values = widened(part.source, part.name, part.entry, pieces)
     if not np.isfinite(values).all():
         place = part.source.place
-        why = "it holds numbers that are not finite"
-        raise WeightsError(why, repo=place.repo, file=place.file.path, tensor=part.name)
+        why = "it holds numbers that are not finite as float32"
+        raise NotFinite(why, repo=place.repo, file=place.file.path, tensor=part.name)
     return values
 
 

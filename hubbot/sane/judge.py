@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hubbot.errors import ShapeMismatch, TensorNotFound, WeightsError
+from hubbot.errors import WeightsError
 from hubbot.records import Abstention, Estimate, Judgement, Tensors
 from hubbot.sane.align import aligned, permuted
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.embed import decoded, embed
 from hubbot.sane.properties import features
 from hubbot.sane.schema import Config, Property
-from hubbot.sane.tokens import tokenised
+from hubbot.sane.tokens import numbers
 
 Values = Mapping[str, Tensor]
 
@@ -38,7 +38,8 @@ def consult(artifact: Artifact, upload: Tensors) -> Judgement:
     values = {name: torch.from_numpy(value) for name, value in upload.values.items()}
     said: tuple[Estimate, ...] | Abstention
     try:
-        said = judge(artifact, values, repo=upload.repo)
+        file = upload.files[0].path if len(upload.files) == 1 else ""
+        said = judge(artifact, values, repo=upload.repo, file=file)
     except WeightsError as error:
         said = Abstention(error.code, str(error))
     estimates, silence = ((), said) if isinstance(said, Abstention) else (said, None)
@@ -54,8 +55,8 @@ def consult(artifact: Artifact, upload: Tensors) -> Judgement:
     )
 
 
-def embedding(artifact: Artifact, values: Values, *, repo: str = "", file: str = "") -> tuple[Tensor, Tensor]:
-    """A model's tokens as aligned (N, t), and their embeddings (N, z).
+def embedding(artifact: Artifact, values: Values, *, repo: str = "", file: str = "") -> Tensor:
+    """The embeddings of a model's tokens, as aligned. (N, z)
 
     Args:
         values: its tensors, (*shape).
@@ -63,8 +64,8 @@ def embedding(artifact: Artifact, values: Values, *, repo: str = "", file: str =
     Raises:
         WeightsError: it is of another architecture, or its numbers are no weights.
     """
-    tokens = artifact.config.layout.tokens(in_order(artifact, values, repo=repo, file=file))
-    return tokens[0], embed(artifact.model, tokens)[0]
+    tokens = artifact.model.layout.tokens(in_order(artifact, values, repo=repo, file=file))
+    return embed(artifact.model, tokens)[0]
 
 
 def in_order(artifact: Artifact, values: Values, *, repo: str = "", file: str = "") -> dict[str, Tensor]:
@@ -73,10 +74,9 @@ def in_order(artifact: Artifact, values: Values, *, repo: str = "", file: str = 
     Raises:
         WeightsError: see `embedding`.
     """
-    # What is wrong with it is found before anything else.
-    tokenised(values, artifact.config.layout, repo=repo, file=file)
-    one = {name: values[name].float()[None] for name in artifact.config.shapes}
-    groups = artifact.config.groups
+    config = artifact.config
+    own, groups = numbers(values, config.shapes, repo=repo, file=file), config.groups
+    one = {name: value[None] for name, value in own.items()}
     return permuted(one, groups, aligned(one, groups, artifact.reference)) if groups else one
 
 
@@ -100,21 +100,16 @@ def judge(
     config, ridge = artifact.config, artifact.ridge
     if ridge is None:
         raise ValueError(f"{config.name} reads no properties")
-    for name, shape in config.shapes.items():
-        if name not in values:
-            raise TensorNotFound(repo=repo, file=file, tensor=name)
-        if tuple(values[name].shape) != shape:
-            why = f"shape {tuple(values[name].shape)}, expected {shape}"
-            raise ShapeMismatch(why, repo=repo, file=file, tensor=name)
-    tokens, z = embedding(artifact, values, repo=repo, file=file)
-    off = float(oddness(artifact, tokens[None], z[None]))
+    layout, own = artifact.model.layout, in_order(artifact, values, repo=repo, file=file)
+    tokens = layout.tokens(own)
+    z = embed(artifact.model, tokens)
+    off = float(oddness(artifact, tokens, z))
     if config.oddest is not None and not off <= config.oddest:
         why = f"its weights are unlike those that {config.name} learned from"
         return Abstention(
             "unlike-training", f"{why}: rebuilt with an error of {off:.3g}, at most {config.oddest:.3g}"
         )
-    own = {**{n: v.float()[None] for n, v in values.items()}, **config.layout.values(tokens[None])}
-    said = ridge(torch.cat(features(config.features, own, z[None], config.layout), 1))[0]
+    said = ridge(torch.cat(features(config.features, own, z, layout), 1))[0]
     return tuple(
         Estimate(
             one.name,

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hubbot.errors import NotFinite, ShapeMismatch, TensorNotFound, UnsupportedDtype, WeightsError
+from hubbot.errors import NotFinite, ShapeMismatch, TensorNotFound, UnsupportedDtype
 
 PLAIN = {
     "F64": torch.float64,
@@ -191,22 +191,41 @@ def tokenised(values: Mapping[str, Tensor], layout: Layout, *, repo: str = "", f
     """One model's tokens, in float32, or float64 where one of its tensors needs that. (N, t)
 
     Raises:
-        WeightsError: a tensor is missing, of another shape, of numbers that are no weights, or not finite:
-            a model with a NaN has no embedding.
+        WeightsError: see `numbers`.
     """
-    where = {"repo": repo or None, "file": file or None}
-    own = {name: values[name] for name in layout.shapes if name in values}
-    wide = torch.float64 if any(value.dtype == torch.float64 for value in own.values()) else torch.float32
-    for name, value in own.items():
+    wide = any(name in values and values[name].dtype == torch.float64 for name in layout.shapes)
+    dtype = torch.float64 if wide else torch.float32
+    return layout.tokens(numbers(values, layout.shapes, dtype, repo=repo, file=file))
+
+
+def numbers(
+    values: Mapping[str, Tensor],
+    shapes: Shapes,
+    dtype: torch.dtype = torch.float32,
+    *,
+    repo: str = "",
+    file: str = "",
+) -> dict[str, Tensor]:
+    """One model's tensors in one dtype, and no others than were asked for.
+
+    Raises:
+        WeightsError: a tensor is missing, of another shape, of numbers that are no weights, or not finite in
+            that dtype: a model with a NaN has no embedding.
+    """
+    own = {}
+    for name, shape in shapes.items():
+        where = {"repo": repo or None, "file": file or None, "tensor": name}
+        if name not in values:
+            raise TensorNotFound(**where)
+        value = values[name]
+        if tuple(value.shape) != tuple(shape):
+            raise ShapeMismatch(f"shape {tuple(value.shape)}, expected {tuple(shape)}", **where)
         if value.dtype not in PLAIN.values():
-            raise UnsupportedDtype(f"{value.dtype} are no weights", **where, tensor=name)
-        own[name] = value.to(wide)
+            raise UnsupportedDtype(f"{value.dtype} are no weights", **where)
+        own[name] = value.to(dtype)
         if not own[name].isfinite().all():
-            raise NotFinite("it holds numbers that are not finite", **where, tensor=name)
-    try:
-        return layout.tokens(own)
-    except WeightsError as error:
-        raise type(error)(error.message, **where, tensor=error.tensor) from None
+            raise NotFinite(f"it holds numbers that are not finite as {dtype}", **where)
+    return own
 
 
 def checkpoint(tokens: Tensor, layout: Layout, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -102,7 +102,7 @@ def test_a_streamed_model_is_embedded_as_from_memory(hub, door, tmp_path, shards
     for piece in embeddings(model, most_bytes=8, block_bytes=5_000):
         moments.add(piece)
         pieces.append(piece)
-    _, z = judge.embedding(made, tensors)
+    z = judge.embedding(made, tensors)
     torch.testing.assert_close(torch.cat(pieces), z, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(moments.layers.float().flatten(), layer_means(z[None], made.config.layout)[0])
     torch.testing.assert_close(moments.mean.float(), z.mean(0))
@@ -223,7 +223,7 @@ def test_a_model_is_embedded_into_a_file_and_shown_by_layers(hub, door, tmp_path
     put(hub, numbers())
     done = run(hub, "embed", "ann/net", "--with", tmp_path / "tiny", "--out", out)
     assert done.exit_code == 0, done.output
-    _, z = judge.embedding(made, numbers())
+    z = judge.embedding(made, numbers())
     torch.testing.assert_close(load_file(out)["embeddings"], z, rtol=1e-4, atol=1e-5)
     windows = find(door, "ann/net", tmp_path / "tiny").windows
     for told in ("6 tensors, 9337 numbers", f"{len(z)} of 10 numbers, in {windows} windows", "row by row"):

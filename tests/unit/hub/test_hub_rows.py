@@ -14,7 +14,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from hubbot.errors import HubUnavailable, ShapeMismatch, TensorNotFound, UnsupportedDtype, WeightsError
+from hubbot.errors import (
+    HubUnavailable,
+    NotFinite,
+    ShapeMismatch,
+    TensorNotFound,
+    UnsupportedDtype,
+    WeightsError,
+)
 from hubbot.hub import ranges
 from hubbot.hub.client import Hub
 from hubbot.hub.ranges import Meter
@@ -174,13 +181,13 @@ def test_a_number_that_is_not_finite_is_named_where_it_lies(server: Server, hub:
     coming = rows(hub, one(hub, "o/m"), MATRICES, block_bytes=50_000)
     early = [len(next(coming)[1]) for _ in range(9)]
     assert sum(early) == 9 * 312
-    with pytest.raises(WeightsError, match=r"o/m: model\.safetensors: embed\.weight: .*not finite"):
+    with pytest.raises(NotFinite, match=r"o/m: model\.safetensors: embed\.weight: .*not finite"):
         next(coming)
 
 
 def test_a_float64_that_no_float32_holds_is_not_finite(server: Server, hub: Hub) -> None:
     put(server, {"a": torch.full((4, 4), 1e300, dtype=torch.float64)})
-    with pytest.raises(WeightsError, match="not finite"):
+    with pytest.raises(NotFinite, match=r"o/m: model\.safetensors: a: .*not finite"):
         list(rows(hub, one(hub, "o/m"), [Matrix(4, {"a": (4, 4)})]))
 
 

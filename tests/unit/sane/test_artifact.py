@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from autoencoders import GROUPS, SHAPES, trained
+from autoencoders import GROUPS, SHAPES, TINY, trained
 from safetensors.torch import save_file
 
-from hubbot.errors import ExpertError, ShapeMismatch, TensorNotFound, WeightsError
+from hubbot.errors import ExpertError, NotFinite, ShapeMismatch, TensorNotFound, WeightsError
 from hubbot.records import Abstention
 from hubbot.sane.align import shuffled
 from hubbot.sane.artifact import Artifact, describe, load, save
-from hubbot.sane.judge import fits, judge
-from hubbot.sane.schema import CONFIG, WEIGHTS
+from hubbot.sane.autoencoder import Autoencoder
+from hubbot.sane.judge import embedding, fits, in_order, judge
+from hubbot.sane.schema import CONFIG, WEIGHTS, Config
+from hubbot.sane.tokens import PARTS
 from hubbot.sane.train import Checkpoints
 
 
@@ -74,6 +76,21 @@ def test_another_architecture_is_named(made):
         judge(artifact, model | {"b.weight": torch.zeros(6, 3)}, **where)
     with pytest.raises(WeightsError, match=r"not finite"):
         judge(artifact, model | {"b.weight": torch.full((3, 6), float("inf"))}, **where)
+    large = torch.full((3, 6), 1e300, dtype=torch.float64)
+    for asked in (judge, embedding, in_order):
+        with pytest.raises(NotFinite, match=r"ann/net: model\.safetensors: b\.weight: .*not finite"):
+            asked(artifact, model | {"b.weight": large}, **where)
+
+
+def test_a_tensor_that_is_no_token_is_looked_at_too():
+    shapes = {"a.weight": (6, 4), **{f"norm.{part}": (6,) for part in PARTS}}
+    config = Config("norms", shapes, 5, norms=False, size=TINY, trained_on="nothing")
+    artifact = Artifact(config, "", Autoencoder(config.layout, TINY), {}, None)
+    model = {name: torch.ones(shape) for name, shape in shapes.items()}
+    assert embedding(artifact, model).shape == (6, TINY.latent)
+    del model["norm.running_var"]
+    with pytest.raises(TensorNotFound, match=r"norm\.running_var"):
+        embedding(artifact, model)
 
 
 @pytest.mark.parametrize(
