@@ -55,9 +55,15 @@ class Scale(nn.Module):
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """The same for all tokens of a model, each (N, t)."""
-        pairs = [(layer.rows, self.of_layer(layer)) for layer in self.layout.layers]
-        mean = torch.cat([part.repeat(rows, 1) for rows, (part, _) in pairs])
-        return mean, torch.cat([part.repeat(rows, 1) for rows, (_, part) in pairs])
+        return self.between(0, self.layout.count)
+
+    def between(self, begin: int, end: int) -> tuple[Tensor, Tensor]:
+        """The same for the tokens from one to another, each (n, t)."""
+        parts = [
+            [table[at] for table in self.of_layer(layer)] for layer, at in self.layout.within(begin, end)
+        ]
+        mean, spread = (torch.cat(part) for part in zip(*parts, strict=True))
+        return mean, spread
 
 
 class Places(nn.Module):

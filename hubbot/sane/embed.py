@@ -46,15 +46,28 @@ def spans(count: int, window: int, halo: int) -> Iterator[Span]:
 @torch.no_grad()
 def embed(model: Autoencoder, tokens: Tensor) -> Tensor:
     """The embeddings of models' tokens. (g, N, t) -> (g, N, z)"""
-    mean, spread = model.scale.tables()
-    return _windowed(model, (tokens - mean) / spread, model.encode)
+    kept = []
+    for span in _spans(model):
+        begin, end = span[0], span[0] + model.window
+        mean, spread = model.scale.between(begin, end)
+        kept.append(_middle(model, model.encode, (tokens[:, begin:end] - mean) / spread, span))
+    return torch.cat(kept, dim=1)
 
 
 @torch.no_grad()
 def decoded(model: Autoencoder, z: Tensor) -> Tensor:
     """The tokens of embeddings. (g, N, z) -> (g, N, t)"""
-    mean, spread = model.scale.tables()
-    return _windowed(model, z, model.decode) * spread + mean
+    return torch.cat([tokens for _, _, tokens in rebuilt(model, z)], dim=1)
+
+
+@torch.no_grad()
+def rebuilt(model: Autoencoder, z: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+    """The same, some neighbours after the others: from which token to which, and they. (g, n, t)"""
+    for span in _spans(model):
+        begin, start, end = span
+        mean, spread = model.scale.between(start, end)
+        made = _middle(model, model.decode, z[:, begin : begin + model.window], span)
+        yield start, end, made * spread + mean
 
 
 @torch.no_grad()
@@ -74,7 +87,7 @@ def embed_stream(model: Autoencoder, rows: Iterable[tuple[Layer, Tensor]]) -> It
     """
     layout, w = model.layout, model.window
     coming = (_standardised(model, layer, matrix) for layer, matrix in rows)
-    todo = spans(layout.count, w, model.size.halo)
+    todo = _spans(model)
     waiting, first = torch.empty(0, layout.length), 0
     while batch := list(islice(todo, BATCH)):
         pieces, have = [waiting], first + len(waiting)
@@ -91,17 +104,18 @@ def embed_stream(model: Autoencoder, rows: Iterable[tuple[Layer, Tensor]]) -> It
         waiting, first = waiting[batch[-1][0] - first :].clone(), batch[-1][0]
 
 
-def _windowed(model: Autoencoder, values: Tensor, through: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """(g, N, in) -> (g, N, out)"""
-    kept: list[Tensor] = []
-    for begin, start, end in spans(model.layout.count, model.window, model.size.halo):
-        places = model.places_of(begin)
-        parts = [
-            through(some, places.expand(len(some), -1, -1))
-            for some in torch.split(values[:, begin : begin + model.window], BATCH)
-        ]
-        kept.append(torch.cat(parts)[:, start - begin : end - begin])
-    return torch.cat(kept, dim=1)
+def _spans(model: Autoencoder) -> Iterator[Span]:
+    return spans(model.layout.count, model.window, model.size.halo)
+
+
+def _middle(
+    model: Autoencoder, through: Callable[[Tensor, Tensor], Tensor], values: Tensor, span: Span
+) -> Tensor:
+    """What is kept of one window of each model. (g, w, in) -> (g, n, out)"""
+    begin, start, end = span
+    places = model.places_of(begin)
+    parts = [through(some, places.expand(len(some), -1, -1)) for some in torch.split(values, BATCH)]
+    return torch.cat(parts)[:, start - begin : end - begin]
 
 
 def _middles(results: Tensor, batch: list[Span]) -> Tensor:

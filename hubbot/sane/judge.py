@@ -8,6 +8,7 @@ Letters: n models, N tokens, t numbers of a token, z of an embedding.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from hubbot.errors import WeightsError
 from hubbot.records import Abstention, Estimate, Judgement, Tensors
 from hubbot.sane.align import aligned, permuted
 from hubbot.sane.artifact import Artifact
-from hubbot.sane.embed import decoded, embed
+from hubbot.sane.embed import embed, rebuilt
 from hubbot.sane.properties import features
 from hubbot.sane.schema import Config, Property
 from hubbot.sane.tokens import numbers
@@ -82,10 +83,13 @@ def in_order(artifact: Artifact, values: Values, *, repo: str = "", file: str = 
 
 def oddness(artifact: Artifact, tokens: Tensor, z: Tensor) -> Tensor:
     """How badly models are rebuilt, as squared error of standardised numbers. (n, N, t), (n, N, z) -> (n,)"""
-    _, spread = artifact.model.scale.tables()
-    off = ((decoded(artifact.model, z) - tokens) / spread).square()
-    mask = artifact.model.layout.mask
-    return off.masked_fill(~mask, 0).sum((1, 2)) / mask.sum()
+    scale, layout = artifact.model.scale, artifact.model.layout
+    off = torch.zeros(len(z))
+    for start, end, made in rebuilt(artifact.model, z):
+        _, spread = scale.between(start, end)
+        error = ((made - tokens[:, start:end]) / spread).square()
+        off += error.masked_fill(~layout.real(start, end), 0).sum((1, 2))
+    return off / sum(map(prod, layout.shapes.values()))
 
 
 def judge(

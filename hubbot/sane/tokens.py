@@ -15,9 +15,10 @@ Source: arXiv 2406.09997, section 3.1.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
 from typing import TypeAlias
 
@@ -136,8 +137,22 @@ class Layout:
     @cached_property
     def mask(self) -> Tensor:
         """Which numbers are the model's and not filled up. (N, t)"""
-        ones = {name: torch.ones(shape, dtype=torch.bool) for name, shape in self.shapes.items()}
-        return self.tokens(ones)
+        return self.real(0, self.count)
+
+    def real(self, begin: int, end: int) -> Tensor:
+        """The same of the tokens from one to another. (n, t)"""
+        column = torch.arange(self.length)
+        return torch.cat(
+            [at[:, None] * self.length + column < layer.width for layer, at in self.within(begin, end)]
+        )
+
+    def within(self, begin: int, end: int) -> Iterator[tuple[Layer, Tensor]]:
+        """The layers that the tokens from one to another are of, and which of its row each is. (n,)"""
+        for layer in self.layers[bisect_right(self.layers, begin, key=lambda layer: layer.first) - 1 :]:
+            if layer.first >= end:
+                return
+            inside = torch.arange(max(begin - layer.first, 0), min(end - layer.first, layer.tokens))
+            yield layer, inside % layer.per_row
 
     def tokens(self, values: Mapping[str, Tensor]) -> Tensor:
         """The tokens of models whose tensors have the layout's shapes after any leading ones. (..., N, t)
@@ -146,7 +161,15 @@ class Layout:
             TensorNotFound: a tensor is missing.
             ShapeMismatch: one has another shape.
         """
-        return torch.cat([cut(self.matrix(layer, values), self.length) for layer in self.layers], dim=-2)
+        dtype = reduce(torch.promote_types, (values[n].dtype for n in self.shapes if n in values), torch.bool)
+        made = torch.empty(0)
+        # Into one place, layer by layer, so that a large model's are not held twice.
+        for layer in self.layers:
+            own = cut(self.matrix(layer, values), self.length)
+            if not layer.first:
+                made = own.new_empty((*own.shape[:-2], self.count, self.length), dtype=dtype)
+            made[..., layer.first : layer.first + layer.tokens, :] = own
+        return made
 
     def matrix(self, layer: Layer, values: Mapping[str, Tensor]) -> Tensor:
         """A layer's matrix, (..., rows, width)."""
@@ -216,7 +239,7 @@ def numbers(
     for name, shape in shapes.items():
         where = {"repo": repo or None, "file": file or None, "tensor": name}
         if name not in values:
-            raise TensorNotFound(**where)
+            raise TensorNotFound("the model has no such tensor", **where)
         value = values[name]
         if tuple(value.shape) != tuple(shape):
             raise ShapeMismatch(f"shape {tuple(value.shape)}, expected {tuple(shape)}", **where)

@@ -128,6 +128,26 @@ def test_a_model_that_streams_in_is_embedded_as_if_it_were_here():
         list(embed_stream(model, list(rows(10))[:-1]))
 
 
+@pytest.mark.parametrize("length", [1, 3, 8, 50])
+def test_what_a_few_tokens_are_scaled_by_is_what_all_are(length):
+    shapes = {"a.weight": (7, 5, 3), "a.bias": (7,), "b": (), "c.weight": (3, 40), "c.bias": (3,)}
+    layout = Layout.of(shapes, length)
+    scale = made(layout=layout).scale
+    scale.mean.normal_()
+    mean, spread = scale.tables()
+    told = layout.values(mean[None])
+    for name, value in zip(layout.shapes, scale.mean, strict=True):
+        assert (told[name] == value).all()
+    assert torch.equal(
+        layout.mask, layout.tokens({n: torch.ones(s, dtype=torch.bool) for n, s in shapes.items()})
+    )
+    for begin in range(layout.count):
+        end = min(begin + 9, layout.count)
+        some = *scale.between(begin, end), layout.real(begin, end)
+        for part, whole in zip(some, (mean, spread, layout.mask), strict=True):
+            assert torch.equal(part, whole[begin:end])
+
+
 def test_weights_in_a_row_are_tensors_and_back():
     weights = torch.randn(2, 3, 48)
     assert torch.equal(flattened(unflattened(weights, SHAPES), SHAPES), weights)
