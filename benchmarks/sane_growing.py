@@ -17,10 +17,10 @@ from torch import Tensor
 from benchmarks.sane_making import BEST, Maker, fine_tuned
 from hubbot.sane import grow
 from hubbot.sane.train import flattened, unflattened
-from hubbot.training.sane import groups_of
 from hubbot.zoo.cnn import pictures
 from hubbot.zoo.cnn.nets import NETS, Net
 from hubbot.zoo.cnn.recipes import CNNS
+from hubbot.zoo.cnn.symmetry import symmetries
 
 EPOCHS = (0, 1, 5, 25)
 
@@ -33,7 +33,7 @@ def targets(net: Net) -> dict[str, tuple[str, Net, Grow]]:
 
     def wide(weights: Tensor, draw: torch.Generator) -> Tensor:
         more, values = NETS["cnn-wide"], unflattened(weights, net.shapes)
-        return flattened(grow.widened(values, groups_of(net), groups_of(more), draw), more.shapes)
+        return flattened(grow.widened(values, symmetries(net), symmetries(more), draw), more.shapes)
 
     def deep(weights: Tensor, _: torch.Generator) -> Tensor:
         shapes = NETS["cnn-deep"].shapes

@@ -9,8 +9,9 @@ from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed
 from hubbot.sane.judge import oddness
 from hubbot.sane.properties import features, fit
-from hubbot.sane.schema import Axis, Config, Group, Property, Size
+from hubbot.sane.schema import Config, Property, Size
 from hubbot.sane.train import Checkpoints, Course, train
+from hubbot.weights.symmetry import Axis, Group
 
 SHAPES = {"a.weight": (6, 4), "a.bias": (6,), "b.weight": (3, 6)}
 GROUPS = (Group(6, (Axis("a.weight", 0), Axis("a.bias", 0), Axis("b.weight", 1))),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from hubbot.sane.schema import Axis, Group
+from hubbot.weights.symmetry import Axis, Group
 
 GROUPS = (
     Group(6, (Axis("conv.weight", 0), Axis("conv.bias", 0), Axis("fc1.weight", 1, run=4))),

@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from hubbot.sane.schema import Axis, Group
+from hubbot.weights.symmetry import Axis, Group
 
 ROUNDS = 50
 """Coordinate descent ends by itself, mostly after a handful."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hubbot.errors import ShapeMismatch
 from hubbot.sane.align import Values, gathered
-from hubbot.sane.schema import Group
+from hubbot.weights.symmetry import Group
 
 APART = 0.02
 """The noise that tells copies apart, in spreads of their tensor."""

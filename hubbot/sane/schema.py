@@ -16,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hubbot.errors import ExpertError
 from hubbot.records import AutoencoderInfo
+from hubbot.weights.symmetry import Group
 
 if TYPE_CHECKING:
     from hubbot.sane.tokens import Layout
@@ -24,26 +25,6 @@ FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MAX_WIDTH, MAX_BLOCKS, MAX_NUMBERS = 4096, 64, 2**32
 MAX_CONFIG_BYTES = 16_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """An axis of a tensor that a group's channels lie along, each taking `run` neighbouring places of it.
-
-    A run is longer than 1 where a picture was made flat between a convolution and a linear layer.
-    """
-
-    tensor: str
-    axis: int
-    run: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Channels that change places together: the outputs of some tensors and the inputs of others."""
-
-    size: int
-    axes: tuple[Axis, ...]
 
 
 @dataclass(frozen=True, slots=True)

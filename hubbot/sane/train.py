@@ -31,7 +31,7 @@ from torch.nn import functional
 
 from hubbot.sane.align import shuffled
 from hubbot.sane.autoencoder import Autoencoder
-from hubbot.sane.schema import Group
+from hubbot.weights.symmetry import Group
 
 Behave = Callable[[Mapping[str, Tensor], Tensor, Tensor], Tensor]
 """What networks answer: their tensors, each (g, *shape), which checkpoints they are (g,), a seed for which

@@ -25,12 +25,12 @@ from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed
 from hubbot.sane.properties import features, fit, half_widths, r2
-from hubbot.sane.schema import Axis, Config, Group, Property, Size
+from hubbot.sane.schema import Config, Property, Size
 from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Behave, Checkpoints, Course, Point, flattened, train, unflattened
 from hubbot.training.desk import progress_bar
+from hubbot.weights.symmetry import Group
 from hubbot.zoo.cnn.history import History, open_history
-from hubbot.zoo.cnn.nets import Net
 from hubbot.zoo.cnn.symmetry import symmetries
 from hubbot.zoo.threads import one_thread
 
@@ -63,7 +63,7 @@ class Study:
     def of(cls, history: History, length: int, *, norms: bool = True) -> Study:
         """Align a zoo to its first training model: each checkpoint for itself, as an upload will be."""
         net = history.net
-        groups = groups_of(net)
+        groups = symmetries(net)
         first = history.split.index("train")
         reference = history.weights[first, -1]
         named = unflattened(reference, net.shapes)
@@ -131,14 +131,6 @@ class Study:
         ranks = [torch.tensor([i for i, one in enumerate(activations) if one == kind]) for kind in kinds]
         parts = [net.logits(weights[rank], x, kind) for rank, kind in zip(ranks, kinds, strict=True)]
         return torch.cat(parts)[torch.cat(ranks).argsort()]
-
-
-def groups_of(net: Net) -> tuple[Group, ...]:
-    """The channels of a net that can change places, as `sane.align` knows them."""
-    return tuple(
-        Group(one.channels, tuple(Axis(at.tensor, at.axis, at.run) for at in one.places))
-        for one in symmetries(net)
-    )
 
 
 def _in_order(

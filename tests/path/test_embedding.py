@@ -34,7 +34,8 @@ from hubbot.sane.artifact import save as save_artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.layers import Moments, deviations
 from hubbot.sane.properties import Ridge, layer_means
-from hubbot.sane.schema import Axis, Config, Group, Property, Size
+from hubbot.sane.schema import Config, Property, Size
+from hubbot.weights.symmetry import Axis, Group
 
 torch.set_num_threads(1)
 MODEL, INDEX = "model.safetensors", "model.safetensors.index.json"

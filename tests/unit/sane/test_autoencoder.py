@@ -8,9 +8,10 @@ import torch
 from hubbot.errors import ShapeMismatch
 from hubbot.sane.autoencoder import Autoencoder, parameters
 from hubbot.sane.embed import BATCH, decoded, embed, embed_stream, spans
-from hubbot.sane.schema import Axis, Group, Size
+from hubbot.sane.schema import Size
 from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Checkpoints, Course, flattened, nt_xent, train, unflattened
+from hubbot.weights.symmetry import Axis, Group
 
 SHAPES = {"a.weight": (6, 4), "a.bias": (6,), "b.weight": (3, 6)}
 GROUPS = (Group(6, (Axis("a.weight", 0), Axis("a.bias", 0), Axis("b.weight", 1))),)

@@ -8,7 +8,7 @@ from small_nets import GROUPS, born, computed, one
 
 from hubbot.errors import ShapeMismatch
 from hubbot.sane import grow
-from hubbot.sane.schema import Group
+from hubbot.weights.symmetry import Group
 
 
 def test_a_wider_network_computes_the_same(monkeypatch):

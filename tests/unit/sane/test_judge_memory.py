@@ -11,7 +11,8 @@ from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.judge import judge
 from hubbot.sane.properties import Ridge, width
-from hubbot.sane.schema import Axis, Config, Group, Property, Size
+from hubbot.sane.schema import Config, Property, Size
+from hubbot.weights.symmetry import Axis, Group
 
 def most():
     told = dict(line.split(":", 1) for line in open("/proc/self/status"))

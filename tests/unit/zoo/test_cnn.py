@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, ResNetConfig, ResNetForImageClassification
 
 from hubbot.errors import ZooError
+from hubbot.sane.align import permuted
 from hubbot.sane.condition import condition
+from hubbot.sane.train import flattened
 from hubbot.training.zoos import build_zoo
 from hubbot.weights.local import read_metadata
 from hubbot.zoo.cnn import pictures, training
@@ -31,7 +33,7 @@ from hubbot.zoo.cnn.recipes import (
     plan,
 )
 from hubbot.zoo.cnn.repos import code
-from hubbot.zoo.cnn.symmetry import permuted, symmetries
+from hubbot.zoo.cnn.symmetry import symmetries
 from hubbot.zoo.layout import WEIGHTS, Zoo, open_zoo, repo_folder, sha256
 
 X = torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -106,23 +108,29 @@ def test_gradients_are_torchs(name: str) -> None:
                 torch.testing.assert_close(value, expected[n], rtol=1e-3, atol=1e-3 * float(grad.abs().max()))
 
 
+def moved(net: Net, rows: torch.Tensor, orders: list[torch.Tensor]) -> torch.Tensor:
+    """Models whose channel i was channel order[i]. (g, p) -> (g, p)"""
+    each = [order.expand(len(rows), -1) for order in orders]
+    return flattened(permuted(net.tensors(rows), symmetries(net), each), net.shapes)
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_channels_in_another_order_are_the_same_function(name: str) -> None:
     net, rows = NETS[name], models(NETS[name]).double()
-    orders = [torch.randperm(one.channels) for one in symmetries(net)]
-    other = permuted(net, rows, orders)
+    orders = [torch.randperm(one.size) for one in symmetries(net)]
+    other = moved(net, rows, orders)
     assert not torch.equal(other, rows)
     expected = net.logits(rows, X.double(), "gelu")
     torch.testing.assert_close(net.logits(other, X.double(), "gelu"), expected)
     for i, row in enumerate(rows):
-        assert torch.equal(permuted(net, row, orders), other[i])
-    back = permuted(net, other, [order.argsort() for order in orders])
+        assert torch.equal(moved(net, row[None], orders)[0], other[i])
+    back = moved(net, other, [order.argsort() for order in orders])
     assert torch.equal(back, rows)
 
 
 def test_every_hidden_tensor_is_in_a_symmetry() -> None:
     for net in NETS.values():
-        owned = {(place.tensor, place.axis) for one in symmetries(net) for place in one.places}
+        owned = {(place.tensor, place.axis) for one in symmetries(net) for place in one.axes}
         axes = {(name, axis) for name, shape in net.shapes.items() for axis in range(min(len(shape), 2))}
         first, last = next(iter(net.shapes)), list(net.shapes)[-2:]
         assert axes - owned == {(first, 1), *((name, 0) for name in last)}
