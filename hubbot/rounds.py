@@ -143,9 +143,10 @@ def judged(reader: Reader, seen: Visit) -> Visit:
 def draft(reader: Reader, repo: str, manners: Manners) -> Suggestion:
     """What would be suggested for one repo by name, nothing written anywhere: `hubbot card suggest`.
 
-    No base model: that takes comparing it with its kin, whom only a bot with a memory knows.
+    No base model: that takes comparing it with its kin, whom only a bot with a memory knows. And nobody
+    judges it: what is estimated is in a card only where an admin asks, so whole weights are not read for it.
     """
-    seen, reading = consult(reader, repo)
+    seen, reading = consult(replace(reader, autoencoders=()), repo)
     base = seen.upload.commit
     if seen.expert is None or reading.abstention or not reading.recognised:
         reason = reading.abstention.text if reading.abstention else "nothing was recognised with confidence"

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from stage import settings_for, upload
 from typer.testing import CliRunner
 
+from hubbot.admin import draft
 from hubbot.app import open_bot, open_library, tell
 from hubbot.bot import Bot
 from hubbot.cli import app
@@ -172,6 +173,16 @@ def test_an_autoencoder_that_cannot_be_loaded_costs_no_reading(hub, settings, ne
         assert said.abstention.code == "engine"
         assert "do not fit" in said.abstention.text
         assert bot.store.reading(ANN).abstention.code == "unplaced"
+
+
+def test_a_suggestion_reads_nothing_that_only_a_judgement_needs(hub, settings, net):
+    put(hub, ANN, far(net))
+    paid = []
+    for how in (settings, replace(settings, sane="")):
+        began = sum(e.bytes_sent for e in hub.log if e.path.startswith("/blobs/"))
+        assert draft(ANN, how).state == "refused", "no tree is known"
+        paid.append(sum(e.bytes_sent for e in hub.log if e.path.startswith("/blobs/")) - began)
+    assert paid[0] == paid[1] > 0
 
 
 def test_one_that_takes_everything_for_its_own_is_not_asked(settings, tmp_path):
