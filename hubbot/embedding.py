@@ -185,7 +185,7 @@ def analysed(model: Model, most_bytes: int) -> Analysis:
         why = f"it takes whole matrices, and {model.stored} bytes are not read whole, limit {most_bytes}; "
         return Analysis(depths(moments), streamed=True, unwatched=f"{why}{ANOTHER_LIMIT}")
     values = whole(model, most_bytes)
-    moments.add(judge.embedding(artifact, values, repo=model.upload.repo, file=model.file)[1])
+    moments.add(judge.embedding(artifact, values, repo=model.upload.repo, file=model.file))
     watched: Sequence[Watched | None] = ()
     unwatched = ""
     try:

@@ -25,7 +25,8 @@ from hubbot.sane.align import aligned, permuted
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import decoded, embed
-from hubbot.sane.judge import features, oddness
+from hubbot.sane.judge import oddness
+from hubbot.sane.properties import features
 
 BANDWIDTH = 0.2
 """Of the Gaussians, in spreads of a number over the prompts."""

@@ -255,7 +255,7 @@ def test_layers_stand_by_depth_beside_weightwatchers_metrics(hub, tmp_path, at_h
     words = ["layers", "ann/net", "--with", tmp_path / "tiny"]
     told = json.loads(run(hub, *words, "--json").output)
     assert (told["streamed"], told["unwatched"]) == (False, None)
-    _, z = judge.embedding(made, numbers())
+    z = judge.embedding(made, numbers())
     found = {one["name"]: one for one in told["layers"]}
     assert list(found) == ["embed", "layer.0", "layer.1", "scale", "head"]
     spread = dict(zip(found, deviations(z[None], made.config.layout)[0].tolist(), strict=True))
