@@ -19,10 +19,10 @@ from torch import Tensor
 
 from benchmarks.report import RESULTS, Row, arguments, at_least, machine, publish, table, told, verdict, zoos
 from benchmarks.sane_autoencoders import AUTOENCODERS, SEEDS, trained
-from benchmarks.sane_growing import EPOCHS, targets, transferred
+from benchmarks.sane_growing import CHOSEN, EPOCHS, targets, transferred
 from benchmarks.sane_making import BEST, MADE, Maker, Worth, accuracy, worth
 from benchmarks.sane_plots import courses, makers, scores
-from benchmarks.sane_properties import Sums, drawn, interval, measured
+from benchmarks.sane_properties import DRAWS, Sums, drawn, interval, measured
 from hubbot.sane import sample
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import decoded, embed
@@ -172,6 +172,15 @@ def generated(folder: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
             "SUB, epoch 1, far above random init", of("SUB", "1"), "accuracy", of("random init", "1") + 0.4
         ),
         told("SUB, epoch 0, beside the best trivial baseline", of("SUB", "0"), "accuracy", plain),
+        *(
+            told(
+                f"{way} by estimate, all that were kept",
+                of(f"{way} by estimate", "every"),
+                "accuracy",
+                of(way, "every"),
+            )
+            for way in ("SUB", "BOOT", "GAUSS")
+        ),
     ]
     text = [
         "## Models that nobody trained",
@@ -254,24 +263,39 @@ def transfer(folder: Path, seeds: Sequence[int], *, smoke: bool) -> Part:
     epochs = SMOKE_EPOCHS if smoke else EPOCHS
     for target in targets(makers[0].study.history.net):
         found = [transferred(maker, target, seed, epochs) for maker, seed in zip(makers, seeds, strict=True)]
-        mean = {
-            start: {epoch: sum(one[start][epoch] for one in found) / len(found) for epoch in epochs}
+        models = {
+            start: {epoch: torch.cat([one[start][epoch] for one in found]) for epoch in epochs}
             for start in found[0]
         }
-        shown[target] = mean
+        mean = {start: {epoch: float(by[epoch].mean()) for epoch in epochs} for start, by in models.items()}
+        shown[target] = {start: by for start, by in mean.items() if not start.endswith(CHOSEN[1])}
         lines = [[start, *(by[epoch] for epoch in epochs)] for start, by in mean.items()]
+        for how in CHOSEN:
+            over = [
+                _apart(models[f"SUB, chosen {how}"][epoch], models[f"prompts, chosen {how}"][epoch])
+                for epoch in epochs
+            ]
+            lines.append([f"*SUB over prompts, chosen {how}*", *over])
         text += ["", f"### {target}", "", table(["start", *(f"{epoch} epochs" for epoch in epochs)], lines)]
-        for epoch in epochs[1:3]:
-            made, scratch, prompts = (mean[start][epoch] for start in ("SUB", "scratch", "prompts"))
-            rows.append(
-                at_least(f"{target}: SUB above scratch, epoch {epoch}", made, "accuracy", scratch, prompts)
+        for epoch in epochs[1:]:
+            made, scratch, prompts = (
+                mean[start][epoch] for start in ("SUB, chosen before", "scratch", "prompts, chosen before")
             )
+            what = f"{target}: SUB above scratch, epoch {epoch}"
+            rows.append(at_least(what, made, "accuracy", scratch, prompts))
             if target.startswith("digits"):
-                rows.append(
-                    at_least(f"{target}: SUB at least prompts, epoch {epoch}", made, "accuracy", prompts)
-                )
+                what = f"{target}: SUB at least prompts, epoch {epoch}"
+                rows.append(at_least(what, made, "accuracy", prompts))
     text += ["", "![Test accuracy by epoch and start](sane-transfer.png)"]
     return Part(rows, "\n".join(text), {"sane-transfer": courses(shown)})
+
+
+def _apart(one: Tensor, other: Tensor) -> str:
+    """How much better some models are than others, and a 95% interval from drawing both again."""
+    draw = torch.Generator().manual_seed(0)
+    ones, others = (x[torch.randint(len(x), (DRAWS, len(x)), generator=draw)].mean(1) for x in (one, other))
+    low, high = torch.quantile(ones - others, torch.tensor([0.025, 0.975]))
+    return f"{one.mean() - other.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 # --- all of it --------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Where made models are a start: another task of equal input, a wider net, a deeper one, fewer classes.
 
 Each start is trained for equal steps as the target's own recipe trains it. Beside it stand scratch, and the
-prompts brought over in the same way, which is what one has without any autoencoder.
+prompts brought over in the same way, which is what one has without any autoencoder. The ten best of each are
+chosen before, by validation pictures of the task that they come from, or there, by those of the target and
+untrained, as whoever has a task would.
 
 Letters: n models, p numbers of a model.
 """
@@ -14,8 +16,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from benchmarks.sane_making import BEST, Maker, fine_tuned
-from hubbot.sane import grow
+from benchmarks.sane_making import BEST, Maker, accuracy, fine_tuned
+from hubbot.sane import grow, sample
 from hubbot.sane.train import flattened, unflattened
 from hubbot.zoo.cnn import pictures
 from hubbot.zoo.cnn.nets import NETS, Net
@@ -52,27 +54,34 @@ def targets(net: Net) -> dict[str, tuple[str, Net, Grow]]:
     }
 
 
-def starts(maker: Maker) -> dict[str, Tensor]:
-    """The ten best of each way, as nets of the prompts' kind."""
+CHOSEN = "before", "there"
+
+
+def pools(maker: Maker) -> dict[str, Tensor]:
+    """What the ten best of each way are chosen from, as nets of the prompts' kind. (n, p) each"""
+    draws = 2 * maker.count
     return {
-        "prompts": maker.top(maker.prompts, BEST),
-        "prompt + noise": maker.top(maker.noisy(), BEST),
-        "SUB": maker.top(maker.sub(), BEST),
+        "prompts": maker.prompts,
+        "prompt + noise": maker.noisy(count=draws),
+        "SUB": maker.made(sample.kde(maker.embedded(maker.prompts), draws, maker.draw)),
     }
 
 
 def transferred(
     maker: Maker, target: str, seed: int, epochs: tuple[int, ...]
-) -> Mapping[str, Mapping[int, float]]:
-    """Mean test accuracy by start and epoch."""
+) -> Mapping[str, Mapping[int, Tensor]]:
+    """Test accuracies of ten models by start and epoch, (10,) each."""
     own = maker.study.history
     recipe_name, net, grown = targets(own.net)[target]
     recipe = replace(CNNS[recipe_name], net=net.name)
     task = pictures.load(recipe.task, recipe.seed, net.classes)
-    born = net.born(BEST, recipe.inits[0], torch.Generator().manual_seed(seed))
-    every = {"scratch": born, **{name: grown(weights, maker.draw) for name, weights in starts(maker).items()}}
-    found = {}
-    for name, start in every.items():
-        told = fine_tuned(net, start, recipe, task, maker.activation, epochs, seed)
-        found[name] = {epoch: float(value.mean()) for epoch, value in told.items()}
-    return found
+    every = {"scratch": net.born(BEST, recipe.inits[0], torch.Generator().manual_seed(seed))}
+    for name, pool in pools(maker).items():
+        every[f"{name}, chosen before"] = grown(maker.top(pool, BEST), maker.draw)
+        there = grown(pool, maker.draw)
+        right = accuracy(net, there, maker.activation, task.validation)
+        every[f"{name}, chosen there"] = there[right.topk(min(BEST, len(there))).indices]
+    return {
+        name: fine_tuned(net, start, recipe, task, maker.activation, epochs, seed)
+        for name, start in every.items()
+    }

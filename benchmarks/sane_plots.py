@@ -57,7 +57,7 @@ def makers(worth: Mapping[str, tuple[float, float, float]]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_xlabel("test accuracy of the ten best by validation pictures")
-    axes.legend(loc="lower left", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2, fontsize=8, frameon=False)
     return figure
 
 
