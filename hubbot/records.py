@@ -313,6 +313,16 @@ class Reading:
         return recognised(self.predictions)
 
 
+MEANINGS = {
+    "accuracy": "on data that it never saw",
+    "epoch": "how long it was trained",
+    "gap": "better on what it saw in training",
+}
+"""What estimates of these names are, as words that may follow the number."""
+MANY = 10
+"""From so far between the least and the most on, a number is told as a whole one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A number of a model's training that its weights betray, with an interval.
@@ -333,12 +343,39 @@ class Estimate:
 
     @property
     def is_share(self) -> bool:
-        """Whether it is said in percent: it lies between 0 and 1, or between -1 and 1."""
-        return self.least in (-1, 0) and self.most == 1
+        """Whether it is said in percent: it lies between 0 and 1."""
+        return (self.least, self.most) == (0, 1)
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether it is said in points: it lies between -1 and 1, as a difference of shares does."""
+        return (self.least, self.most) == (-1, 1)
+
+    @property
+    def meaning(self) -> str:
+        """What the number is, for whoever has not met its name; empty where that is not known."""
+        return MEANINGS.get(self.name, "")
 
     def worded(self, number: float) -> str:
-        """A value, or an end of the interval, for people."""
-        return f"{number:.0%}" if self.is_share else f"{number:.3g}"
+        """A value for people, with its unit."""
+        if self.is_difference:
+            points = self._bare(number)
+            return f"{points} point" if points in ("1", "-1") else f"{points} points"
+        return self._bare(number)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Of the interval, for people: a unit that is a word comes last, `between 3 and 11 points`."""
+        return self._bare(self.low), self.worded(self.high)
+
+    def _bare(self, number: float) -> str:
+        if self.is_share:
+            return f"{number:.0%}"
+        if self.is_difference:
+            return f"{round(100 * number)}"
+        if self.least is not None and self.most is not None and self.most - self.least >= MANY:
+            return f"{round(number)}"
+        return f"{number:.3g}"
 
     @property
     def often(self) -> str:

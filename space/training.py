@@ -20,7 +20,10 @@ def _judgement(judgement: Judgement) -> str:
     if judgement.abstention:
         why = element("strong", "No estimate. ") + esc(sentence(judgement.abstention.text))
         return element("p", why, cls="hb-note") + element("p", f"By {by}, {version}.", cls="hb-quiet")
-    told = f"Estimated from its weights alone by {by}, {version}. Nobody measured it on this model."
+    told = (
+        f"Estimated from its weights alone by {by}, {version}. Nobody measured it on this model. Such models "
+        "are those that were trained as the ones that the autoencoder learned from."
+    )
     estimates = element("ul", *map(_estimate, judgement.estimates), cls="hb-estimates")
     return estimates + element("p", told, cls="hb-quiet")
 
@@ -28,16 +31,18 @@ def _judgement(judgement: Judgement) -> str:
 def _estimate(one: Estimate) -> str:
     """A value on its scale, within its interval; the sentence below says the same."""
     left, right = _scale(one)
-    at, begin, end = (100 * (number - left) / (right - left) for number in (one.value, one.low, one.high))
-    drawn = (
-        f'<span class="hb-track hb-within" aria-hidden="true"><i style="left:{begin:.1f}%;'
-        f'width:{end - begin:.1f}%"></i><b style="left:{at:.1f}%"></b></span>'
+    at, begin, end, nothing = (
+        100 * (number - left) / (right - left) for number in (one.value, one.low, one.high, 0.0)
     )
-    low, high = one.worded(one.low), one.worded(one.high)
-    often = f"In {one.often} such models the truth lies between {low} and {high}."
+    drawn = f'<i style="left:{begin:.1f}%;width:{end - begin:.1f}%"></i><b style="left:{at:.1f}%"></b>' + (
+        f'<s style="left:{nothing:.1f}%"></s>' if left < 0 < right else ""
+    )
+    track = f'<span class="hb-track hb-within" aria-hidden="true">{drawn}</span>'
     name = element("span", esc(spoken(one.name)), cls="hb-name")
     number = element("span", esc(f"about {one.worded(one.value)}"), cls="hb-number")
-    return element("li", name, drawn, number, element("small", esc(often)))
+    meaning = element("small", esc(one.meaning), cls="hb-meaning") if one.meaning else ""
+    often = f"In {one.often} such models the truth lies between {' and '.join(one.ends)}."
+    return element("li", name, track, number, meaning, element("small", esc(often)))
 
 
 def _scale(one: Estimate) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from hubbot.card.compose import code, reachable
 from hubbot.card.front_matter import opted_out
 from hubbot.card.section import put_section, section_words
 from hubbot.errors import CardError
-from hubbot.records import ESTIMATES, Judgement, Suggestion, SuggestionState
+from hubbot.records import ESTIMATES, Estimate, Judgement, Suggestion, SuggestionState
 
 MARK = "**Estimated from the weights by hubbot, not measured.**"
 """What the estimates in a section begin with; they are the last that stands in it."""
@@ -101,8 +101,9 @@ def best(judgements: Sequence[Judgement]) -> Judgement | None:
 
 
 def _listed(judgement: Judgement) -> str:
-    return "\n".join(
-        f"- {code(one.name)}: about {one.worded(one.value)}, "
-        f"between {one.worded(one.low)} and {one.worded(one.high)}"
-        for one in judgement.estimates
-    )
+    return "\n".join(map(_line, judgement.estimates))
+
+
+def _line(one: Estimate) -> str:
+    meaning = f" ({one.meaning})" if one.meaning else ""
+    return f"- {code(one.name)}: about {one.worded(one.value)}, between {' and '.join(one.ends)}{meaning}"

@@ -15,7 +15,7 @@ import typer
 
 from hubbot.cli.console import AsJson, emit, out, percent, say, size, table
 from hubbot.cli.tally import Tally
-from hubbot.records import How, Reading, SuggestionState
+from hubbot.records import How, Judgement, Reading, SuggestionState
 
 if TYPE_CHECKING:
     from hubbot.demo.run import Outcome
@@ -78,6 +78,8 @@ def _tell(outcome: Outcome) -> None:
     say(f"  {size(c['bytes_read'])} out of {size(c['bytes_stored'])} ({share:.1%}), headers included")
     _tell_readings(answers)
     say()
+    _tell_judgements(outcome.judgements)
+    say()
     say(f"{c['abstentions']} got no answer, each for a reason:", style="bold")
     table(
         ["model", "why"],
@@ -129,6 +131,20 @@ def _tell_readings(answers: Sequence[Reading], most: int = 12) -> None:
     table(["model", "was trained on", "says expert"], rows, empty="")
     if len(answers) > most:
         say(f"… and {len(answers) - most} more: hubbot model show REPO", style="dim")
+
+
+def _tell_judgements(judgements: Sequence[Judgement]) -> None:
+    say(f"{len(judgements)} small nets of no tree were judged by all their weights:", style="bold")
+    told = [judgement for judgement in judgements if judgement.estimates]
+    rows = [
+        (judgement.repo, one.name, one.worded(one.value), " to ".join(one.ends), one.often)
+        for judgement in told
+        for one in judgement.estimates
+    ]
+    table(["model", "estimate of", ">about", ">interval", ">holds in"], rows, empty="")
+    for judgement in judgements:
+        if why := judgement.abstention:
+            say(f"  {judgement.repo}: {why.text}", style="yellow")
 
 
 def _tell_suggestions(outcome: Outcome) -> None:

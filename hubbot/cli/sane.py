@@ -108,8 +108,8 @@ def properties(context: typer.Context, repo: Repo, with_: With, json: AsJson = F
     if isinstance(said, Abstention):
         say(f"  no answer {said.text} [{said.code}]", style="yellow")
         return
-    rows = [(e.name, f"{e.value:.3f}", f"{e.low:.3f}-{e.high:.3f}", percent(e.coverage)) for e in said]
-    table(["property", ">estimate", ">interval", ">coverage"], rows, empty="no properties")
+    rows = [(e.name, e.worded(e.value), " to ".join(e.ends), e.often, e.meaning) for e in said]
+    table(["property", ">about", ">interval", ">holds in", ""], rows, empty="no properties")
 
 
 @app.command()
@@ -212,11 +212,16 @@ def sample(
 
 @app.command()
 def train(
-    zoo: Annotated[Path, typer.Option(exists=True, file_okay=False, help="A zoo of small nets.")],
+    zoo: Annotated[
+        Path,
+        typer.Option(exists=True, file_okay=False, help="A zoo of `hubbot zoo build cnn-digits` or its kin."),
+    ],
     out: Annotated[Path, typer.Option(file_okay=False, help="The autoencoder's folder.")],
-    steps: Annotated[int, typer.Option(min=1, help="How long.")] = 2400,
-    behaviour: Annotated[float, typer.Option(min=0.0, help="What alike answers count beside weights.")] = 0.1,
-    norms: Annotated[bool, typer.Option(help="Whether BatchNorms are tokens.")] = True,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 2400,
+    behaviour: Annotated[
+        float, typer.Option(min=0.0, help="How much it counts that rebuilt nets answer alike.")
+    ] = 0.1,
+    norms: Annotated[bool, typer.Option(help="Rebuild the numbers of BatchNorms as well.")] = True,
     seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
     json: AsJson = False,
 ) -> None:

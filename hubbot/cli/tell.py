@@ -84,15 +84,16 @@ def show_judgements(judgements: Iterable[Judgement]) -> None:
     for judgement in judgements:
         by = f"{judgement.autoencoder} {judgement.version[:12]}"
         for one in judgement.estimates:
-            low, high = one.worded(one.low), one.worded(one.high)
             say(
                 f"  estimated {plain(one.name):<12} {one.worded(one.value)}, "
-                f"in {one.often} such models between {low} and {high}",
+                f"in {one.often} such models between {' and '.join(one.ends)}",
                 style="green",
             )
+            if one.meaning:
+                say(f"            {one.meaning}", style="dim")
         if why := judgement.abstention:
             say(f"  no guess  {why.text} [{why.code}]", style="yellow")
-        say(f"            of its training, by {by}", style="dim")
+        say(f"            by the autoencoder {by}, from all its weights", style="dim")
 
 
 def _show_trust(told: Telling) -> None:

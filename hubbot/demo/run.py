@@ -13,9 +13,10 @@ from pathlib import Path
 from hubbot.admin import poll
 from hubbot.app import open_bot, open_store
 from hubbot.bot import Event
+from hubbot.demo.nets import AUTOENCODER
 from hubbot.demo.world import TOKENS, build
 from hubbot.localhub.server import Server
-from hubbot.records import Placement, Reading, Suggestion
+from hubbot.records import Judgement, Placement, Reading, Suggestion
 from hubbot.settings import Settings, load
 
 PORTS = (8090, 8091)
@@ -31,6 +32,7 @@ class Outcome:
     database: Path
     placements: tuple[Placement, ...]
     readings: tuple[Reading, ...]
+    judgements: tuple[Judgement, ...]
     suggestions: tuple[Suggestion, ...]
 
 
@@ -56,6 +58,7 @@ def settings(folder: Path, endpoint: str) -> Settings:
         endpoint=endpoint,
         token=next(iter(TOKENS)),
         home=str(folder),
+        sane=AUTOENCODER,
         mode="auto",
         contact="the terminal in which you started this demo",
     )
@@ -69,11 +72,13 @@ def run(folder: Path, endpoint: str, watch: Callable[[Event], None] = lambda _: 
     seconds = time.perf_counter() - began
     with open_store(given, read_only=True) as store:
         uploads = store.uploads()
+        known = store.several([upload.repo for upload in uploads])
         return Outcome(
             counts=store.counts(),
             seconds=round(seconds, 1),
             database=folder / "hubbot.db",
             placements=tuple(p for u in uploads if (p := store.placement(u.repo))),
             readings=tuple(store.readings()),
+            judgements=tuple(judgement for page in known for judgement in page.judgements),
             suggestions=tuple(store.suggestions()),
         )

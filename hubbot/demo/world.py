@@ -1,4 +1,4 @@
-"""The demo's Hub: four trees of real models, and the troublemakers that a bot meets in the wild.
+"""The demo's Hub: four trees of real models, small nets of no tree, and the troublemakers of the wild.
 
 The models are slices of the test splits of two zoos, `digits` and `emoji-1k`: no expert learned from them.
 They were fine-tuned for real, and nothing but their weights says on which digits, or on which emoji. Most
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from hubbot.demo import nets
 from hubbot.localhub.repos import Repos
 from hubbot.weights.local import read_local
 
@@ -45,7 +46,7 @@ class Scene:
 def build(repos: Repos) -> int:
     """Upload the demo's world, the oldest repo first; how many repos it has. What is there stays."""
     there = {repo.id for repo in repos.all()}
-    scenes = [*models(), *troublemakers()]
+    scenes = [*models(), *troublemakers(), *small_nets()]
     for hour, scene in enumerate(scenes):
         if scene.repo not in there:
             when = BEGINNING + timedelta(hours=hour)
@@ -101,6 +102,12 @@ def troublemakers() -> Iterator[Scene]:
     yield Scene(MINILM, _minilm())
     mirrored = {**_minilm(), "README.md": _card(base_model=MINILM)}
     yield Scene("mirror-mirror/all-MiniLM-L6-v2", mirrored)
+
+
+def small_nets() -> Iterator[Scene]:
+    """Models that no expert knows, and the autoencoder that tells how they were trained."""
+    for repo, files in nets.repos().items():
+        yield Scene(repo, files)
 
 
 def _index() -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ def judge(
     if config.oddest is not None and not off <= config.oddest:
         why = f"its weights are unlike those that {config.name} learned from"
         return Abstention(
-            "unlike-training", f"{why}: rebuilt with an error of {off:.3g}, at most {config.oddest:.3g}"
+            "unlike-training", f"{why}: rebuilt with an error of {off:.3g}, over {config.oddest:.3g}"
         )
     said = ridge(torch.cat(features(config.features, own, z, layout), 1))[0]
     return tuple(

@@ -12,7 +12,7 @@ z of an embedding, q pictures, c classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from hubbot.training.desk import progress_bar
 from hubbot.weights.symmetry import Group
 from hubbot.zoo.cnn.history import History, open_history
 from hubbot.zoo.cnn.symmetry import symmetries
+from hubbot.zoo.recipes import digest
 from hubbot.zoo.threads import one_thread
 
 QUERIES = 32
@@ -40,6 +41,7 @@ FEATURES = "statistics", "layers"
 """What properties are told from: on validation models each layer's mean told more beside statistics than the
 whole sequence did, and it is as long for a large model as for a small one."""
 COVERAGE = 0.9
+"""Of intervals, where there are models enough to promise that: nine that calibrate."""
 ODDEST = 1.5
 """A model is odd whose error is so many times that of the worst calibration model."""
 
@@ -205,7 +207,9 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
         chosen.truth,
     )
     said = ridge(torch.cat(features_of(model, calibration, FEATURES), 1))
-    widths = half_widths(said, calibration.truth.double(), calibration.models, COVERAGE)
+    held = len(calibration.history.plans)
+    coverage = min(COVERAGE, held / (held + 1))  # the worst of so few promises no more
+    widths = half_widths(said, calibration.truth.double(), calibration.models, coverage)
     scores = r2(said, calibration.truth.double())
     last = float(study.history.epoch[-1])
     bounds = {"accuracy": (0.0, 1.0), "epoch": (0.0, last), "gap": (-1.0, 1.0)}
@@ -223,7 +227,7 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
         groups=study.groups,
         features=FEATURES,
         properties=found,
-        coverage=COVERAGE,
+        coverage=coverage,
         provenance={"zoo": study.history.recipe, "recipe_hash": study.history.recipe_hash, **about},
     )
     made = Artifact(config, "", model, unflattened(study.reference, study.shapes), ridge)
@@ -232,14 +236,19 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
 
 
 def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Artifact:
-    """Train an autoencoder on a CNN zoo and write its folder; one that was stopped goes on.
+    """Train an autoencoder on a CNN zoo and write its folder; the same one that was stopped goes on.
 
     Raises:
         ZooError: there is no such zoo.
     """
     history = open_history(zoo)
-    saved = out / "unfinished.safetensors"
+    saved, mark = out / "unfinished.safetensors", out / "unfinished.txt"
+    order = digest([asdict(plan), history.recipe_hash, len(history.plans)])
     out.mkdir(parents=True, exist_ok=True)
+    begun = mark.read_text(encoding="utf-8") if mark.exists() else ""
+    if begun != order:  # of another training
+        saved.unlink(missing_ok=True)
+        mark.write_text(order, encoding="utf-8")
     with one_thread(), progress_bar(progress) as bar:
         task = bar.add_task(f"autoencoder of {history.recipe}", total=plan.course.steps)
 
@@ -253,5 +262,6 @@ def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Ar
             model, study, out.name, {"seed": str(plan.course.seed), "steps": str(plan.course.steps)}
         )
     artifact.save(out, made)
-    saved.unlink(missing_ok=True)
+    for file in (saved, mark):
+        file.unlink(missing_ok=True)
     return artifact.load(out)

@@ -20,9 +20,11 @@ from stage import PATIENCE_MS
 from hubbot.records import (
     Abstention,
     Bin,
+    Estimate,
     Evidence,
     ExpertInfo,
     How,
+    Judgement,
     Label,
     LayerScore,
     Placement,
@@ -148,6 +150,38 @@ def _unread(store: Store) -> None:
     store.record(Reading("old/pickles-only", commit, ("y",), VIT, abstention=pickles))
 
 
+def judged(store: Store) -> None:
+    """Small nets of which autoencoders said how their training went: numbers, or why none."""
+    known, kind = (0.9, 0.0, 1.0), "digits-nets"
+    sure = (
+        Estimate("accuracy", 0.884, 0.853, 0.915, *known),
+        Estimate("epoch", 13.7, 10.9, 16.6, 0.9, 0.0, 25.0),
+        Estimate("gap", 0.071, 0.028, 0.114, 0.9, -1.0, 1.0),
+    )
+    strange = "its weights are unlike those that digits-nets learned from"
+    why = Abstention("unlike-training", f"{strange}: rebuilt with an error of 2.41, at most 0.62")
+    evil = "<img src=x onerror=owned()>{{owned()}}${owned()}"
+    _judged(store, "weekend-ml/my-cnn-0421", kind, sure)
+    _judged(store, "weekend-ml/strange-cnn-7", kind, why=why)
+    _judged(store, EVIL_NET, evil, (replace(sure[0], name=evil),), Abstention(evil, evil))
+
+
+EVIL_NET = "evil/net<script>owned()</script>"
+
+
+def _judged(
+    store: Store, repo: str, name: str, said: tuple[Estimate, ...] = (), why: Abstention | None = None
+) -> None:
+    commit, ids = "d" * 40, (f"sha-{repo}",)
+    upload = Upload(repo, commit, datetime(2026, 11, 20, tzinfo=UTC), card={"library_name": "pytorch"})
+    unplaced = Abstention("unplaced", "neither its card nor its weights name a model tree")
+    reading = Reading(repo, commit, ids, abstention=unplaced)
+    answers = [Judgement(repo, commit, ids, name, "3d42e614f5f8", said)] if said else []
+    if why:
+        answers.append(Judgement(repo, commit, ids, name, "77d42e614f5f", abstention=why))
+    store.conclude(upload, [Placement(repo, commit, None, None, How.UNPLACED)], reading, said=answers)
+
+
 def crowd(store: Store) -> None:
     """A tree of many: grandchildren, and more children than a picture has room for."""
     root, commit = "org/crowded", "0" * 40
@@ -195,7 +229,7 @@ def serving(
 @pytest.fixture(scope="session")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running Space."""
-    with serving(tmp_path_factory.mktemp("space")) as address:
+    with serving(tmp_path_factory.mktemp("space"), fillers=(fill, judged)) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""`hubbot demo` to its end: the Space opens on what the bot has just found, and a text finds a model."""
+"""`hubbot demo` to its end: the Space opens on what the bot has just found, by its text or its name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from stage import HUBBOT, answers, free_port
 pytestmark = pytest.mark.browser
 
 PATIENCE_S = 180
+NETS = {
+    "small-models/cnn-images-6844": "In 9 of 10 such models the truth lies between",
+    "rtanaka/small-cnn-8276": "Its weights are unlike those that cnn-digits-autoencoder learned from",
+}
 
 
 def test_the_space_opens_and_finds_a_model_by_text(tmp_path: Path, chromium: Browser) -> None:
@@ -37,6 +41,10 @@ def test_the_space_opens_and_finds_a_model_by_text(tmp_path: Path, chromium: Bro
             expect(card).to_contain_text("a handwritten digit seven")
             link = card.get_by_role("link", name="on the Hub").get_attribute("href") or ""
             assert link.startswith("http://127.0.0.1:"), "the demo's models lie on the demo's Hub"
+            for net, said in NETS.items():
+                page.goto(f"/?model={net}")
+                shown = page.locator("section").filter(has_text="What its weights say of its training")
+                expect(shown).to_contain_text(said)
             page.close()
         finally:
             os.killpg(demo.pid, signal.SIGINT)  # Ctrl-C reaches the whole group

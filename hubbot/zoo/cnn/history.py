@@ -106,7 +106,7 @@ def open_history(folder: Path) -> History:
     """
     files = sorted((folder / "blocks").glob("*.safetensors"))
     if not files:
-        hint = f"`hubbot zoo build cnn-digits --out {folder}` makes one"
+        hint = "`hubbot zoo build cnn-digits` makes one"
         raise ZooError("there are no blocks of a CNN zoo here", file=str(folder), hint=hint)
     told = read_metadata(files[0])
     if any(read_metadata(file).get("recipe_hash") != told.get("recipe_hash") for file in files):

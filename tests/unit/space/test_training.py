@@ -28,8 +28,10 @@ def test_a_share_is_told_in_percent_within_its_interval() -> None:
 @pytest.mark.parametrize(
     ("estimate", "words"),
     [
-        (Estimate("generalisation_gap", -0.1, -0.2, 0.0, 0.95, -1.0, 1.0), "In 19 of 20 .* -20% and 0%"),
+        (Estimate("generalisation_gap", -0.1, -0.2, 0.0, 0.95, -1.0, 1.0), "In 19 of 20 .* -20 and 0 points"),
+        (Estimate("gap", 0.004, -0.004, 0.01, 0.9, -1.0, 1.0), "about 0 points.* between 0 and 1 point[.]"),
         (Estimate("epoch", 12.34, 9.0, 15.6, 0.8, 0.0), "In 4 of 5 .* 9 and 15.6"),
+        (Estimate("epoch", 12.34, 9.0, 15.6, 0.8, 0.0, 25.0), "about 12<.* between 9 and 16[.]"),
         (Estimate("loss", -3.0, -4.0, -2.0, 0.9), "between -4 and -2"),
         (Estimate("nothing", 0.0, 0.0, 0.0, 0.9, 0.0, 0.0), "between 0 and 0"),
     ],
@@ -38,7 +40,8 @@ def test_every_scale_holds_its_interval(estimate: Estimate, words: str) -> None:
     page = shown(estimate)
     assert re.search(words, page)
     places = [float(found) for found in re.findall(r"(?:left|width):(-?[\d.]+)%", page)]
-    assert len(places) == 3
+    below_nothing = estimate.least is None or estimate.least < 0
+    assert len(places) == 3 + (below_nothing and "<s " in page)
     assert all(0 <= place <= 100 for place in places)
     assert places[0] + places[1] <= 100.05
 

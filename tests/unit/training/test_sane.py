@@ -97,19 +97,37 @@ def test_what_a_zoo_taught_reads_a_repo_of_the_zoo(zoo, tmp_path):
     )
 
 
+def stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_training_goes_on_where_it_was_stopped(zoo, tmp_path, monkeypatch):
     monkeypatch.setattr("hubbot.sane.train.SAVE_EVERY", 10)
     straight = train_sane(zoo, tmp_path / "straight" / "one", TINY, progress=False)
-
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr("hubbot.training.sane.concluded", stopped)
         with pytest.raises(KeyboardInterrupt):
             train_sane(zoo, tmp_path / "one", TINY, progress=False)
     assert (tmp_path / "one" / "unfinished.safetensors").exists()
     assert train_sane(zoo, tmp_path / "one", TINY, progress=False).version == straight.version
+    assert {file.name for file in (tmp_path / "one").iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_what_was_begun_otherwise_is_no_beginning(zoo, tmp_path, monkeypatch):
+    monkeypatch.setattr("hubbot.sane.train.SAVE_EVERY", 10)
+    other = replace(TINY, course=replace(TINY.course, seed=1))
+    straight = train_sane(zoo, tmp_path / "straight" / "one", TINY, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("hubbot.training.sane.concluded", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train_sane(zoo, tmp_path / "one", other, progress=False)
+    assert train_sane(zoo, tmp_path / "one", TINY, progress=False).version == straight.version
+
+
+def test_few_models_promise_little(zoo, tmp_path):
+    made = train_sane(zoo, tmp_path, TINY, progress=False)
+    assert len(halves(Study.of(open_history(zoo), 73))[1].history.plans) == 1
+    assert made.config.coverage == 0.5, "of two models, the worse one is as likely the new one"
 
 
 def test_a_folder_without_a_zoo_is_said(tmp_path):
