@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from hubbot.sane import reach
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed
 from hubbot.sane.judge import oddness
 from hubbot.sane.properties import features, fit
-from hubbot.sane.schema import Config, Property, Size
+from hubbot.sane.schema import Config, Property, Reach, Size
 from hubbot.sane.train import Checkpoints, Course, train
 from hubbot.weights.symmetry import Axis, Group
 
@@ -36,11 +37,14 @@ def trained() -> tuple[Artifact, Checkpoints]:
     X = features(kinds, values, z, layout)
     ridge, _ = fit([x[:150] for x in X], size[:150], [x[150:] for x in X], size[150:])
     plain = Artifact(config, "", model, data.values(slice(0, 1)), None)
+    distance = reach.fit(X[0], torch.zeros(200))
+    (e, _), (_, k) = distance.centres.shape, distance.axes.shape
+    within = Reach(e, k, 2 * float(distance(X[0]).max()))
     limit = 2 * float(max(oddness(plain, tokens[i : i + 1], z[i : i + 1]) for i in range(200)))
     told = (Property("size", half_width=0.1, least=0.0, most=1.0, r2=0.9),)
     config = Config(
         "sizes", SHAPES, 5, norms=True, size=TINY, groups=GROUPS, trained_on="sizes",
-        features=kinds, properties=told, coverage=0.8, oddest=limit,
+        features=kinds, properties=told, coverage=0.8, oddest=limit, reach=within,
     )  # fmt: skip
     reference = {name: value[0] for name, value in data.values().items()}
-    return Artifact(config, "", model, reference, ridge), data
+    return Artifact(config, "", model, reference, ridge, distance), data

@@ -25,14 +25,19 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
+        self._uploads: dict[str, set[str]] = {step: set() for step in STEPS}
 
     def __call__(self, event: Event) -> None:
         for word in _words(event):
             self.counts[word] += 1
+            if self._progress and word in STEPS:
+                self._uploads[word].add(event.repo)
         if self._progress:
             for step, bar in self._bars.items():
-                total = None if step == "suggested" else self.counts["noticed"]
-                self._progress.update(bar, completed=self.counts[step], total=total or self.counts[step])
+                # One that is placed again, or was noticed in another round, makes no bar overflow.
+                done = self._uploads[step]
+                of = done if step == "suggested" else done | self._uploads["noticed"]
+                self._progress.update(bar, completed=len(done), total=len(of))
 
     @contextmanager
     def progress(self, console: Console, *, quiet: bool = False) -> Iterator[None]:

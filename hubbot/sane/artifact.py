@@ -3,6 +3,7 @@
     model.*       the autoencoder's parameters and its scale
     reference.*   the model that others are aligned to, where channels can change places
     ridge.*       the map from features to properties, where it has one
+    distance.*    from the models of training, where there is such a map
 
 A folder may come from a stranger: sizes are bounded before anything is allocated, and nothing is unpickled.
 """
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from hubbot.errors import ExpertError, HubbotError
-from hubbot.sane import properties, schema
+from hubbot.sane import properties, reach, schema
 from hubbot.sane.autoencoder import Autoencoder, parameters
 from hubbot.sane.properties import FEATURES, Ridge
+from hubbot.sane.reach import Distance
 from hubbot.sane.schema import CONFIG, WEIGHTS, Config
 from hubbot.sane.tokens import PLAIN
 from hubbot.weights.local import read_header, read_local
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_TOKENS, MAX_PARAMETERS = 2**23, 2**30
-MODEL, REFERENCE, RIDGE = "model.", "reference.", "ridge."
+MODEL, REFERENCE, RIDGE, DISTANCE = "model.", "reference.", "ridge.", "distance."
+ABOVE_NOTHING = MODEL + "scale.spread", DISTANCE + "spread", DISTANCE + "variance", DISTANCE + "rest"
+"""Numbers that something is divided by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Artifact:
     model: Autoencoder
     reference: Mapping[str, Tensor]
     ridge: Ridge | None
+    distance: Distance | None = None
 
 
 def describe(folder: Path) -> Config:
@@ -79,20 +84,26 @@ def load(folder: Path) -> Artifact:
         raise
     except (OSError, HubbotError) as error:
         raise ExpertError(f"cannot be read: {error}", file=str(file)) from error
-    if not (model.scale.spread > 0).all():
-        raise ExpertError("a spread is not above 0", file=str(file), tensor=MODEL + "scale.spread")
-    reference, ridge = _under(REFERENCE, tensors), _under(RIDGE, tensors)
-    head = Ridge(ridge["weight"].double(), ridge["bias"].double()) if ridge else None
-    return Artifact(config, schema.version(folder), model.eval(), reference, head)
+    for name in ABOVE_NOTHING:
+        if (value := (own | tensors).get(name)) is not None and not (value > 0).all():
+            raise ExpertError("it holds a number that is not above 0", file=str(file), tensor=name)
+    reference, ridge, far = (_under(prefix, tensors) for prefix in (REFERENCE, RIDGE, DISTANCE))
+    head = Ridge(**{name: value.double() for name, value in ridge.items()}) if ridge else None
+    distance = Distance(**{name: value.double() for name, value in far.items()}) if far else None
+    return Artifact(config, schema.version(folder), model.eval(), reference, head, distance)
 
 
 def _beside(config: Config) -> dict[str, tuple[int, ...]]:
     """The tensors beside the autoencoder's own, and their shapes."""
     shapes = {REFERENCE + name: shape for name, shape in config.shapes.items()} if config.groups else {}
-    if not config.properties:
-        return shapes
-    f, k = properties.width(config.features, config.layout, config.size.latent), len(config.properties)
-    return shapes | {RIDGE + "weight": (f, k), RIDGE + "bias": (k,)}
+    if config.properties:
+        f, k = properties.width(config.features, config.layout, config.size.latent), len(config.properties)
+        shapes |= {RIDGE + "weight": (f, k), RIDGE + "bias": (k,)}
+    if config.reach:
+        f = properties.width(("statistics",), config.layout, config.size.latent)
+        far = reach.shapes(f, config.reach.centres, config.reach.axes)
+        shapes |= {DISTANCE + name: shape for name, shape in far.items()}
+    return shapes
 
 
 def _check(file: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
@@ -125,8 +136,8 @@ def save(folder: Path, made: Artifact) -> None:
 
     tensors = {MODEL + name: value for name, value in made.model.state_dict().items()}
     tensors |= {REFERENCE + name: value for name, value in made.reference.items()}
-    if made.ridge:
-        tensors |= {RIDGE + "weight": made.ridge.weight.float(), RIDGE + "bias": made.ridge.bias.float()}
+    for prefix, part in ((RIDGE, made.ridge), (DISTANCE, made.distance)):
+        tensors |= {prefix + name: value.float() for name, value in asdict(part).items()} if part else {}
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / WEIGHTS)
     text = json.dumps(asdict(made.config), indent=1, ensure_ascii=False, allow_nan=False)

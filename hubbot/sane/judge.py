@@ -2,13 +2,16 @@
 
     tensors ──► aligned ──► tokens ──► embeddings ──► features ──► ridge ──► estimates with intervals
 
-Letters: n models, N tokens, t numbers of a token, z of an embedding.
+Nothing is said of a model unlike those of training: one that is rebuilt badly, or lies far from them.
+
+Letters: n models, N tokens, t numbers of a token, z of an embedding, k properties.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from dataclasses import dataclass
+from math import inf, prod
 
 import torch
 from torch import Tensor
@@ -92,6 +95,46 @@ def oddness(artifact: Artifact, tokens: Tensor, z: Tensor) -> Tensor:
     return off / sum(map(prod, layout.shapes.values()))
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is to say of models, and whether to say it.
+
+    Args:
+        said: of each property, before bounds, (n, k).
+        odd: how badly each is rebuilt, (n,). far: how far off it lies, (n,); both in limits, so that over 1
+            a model is unlike those of training.
+    """
+
+    said: Tensor
+    odd: Tensor
+    far: Tensor
+
+    @property
+    def usual(self) -> Tensor:
+        """(n,)"""
+        return (self.odd <= 1) & (self.far <= 1)
+
+
+def look(artifact: Artifact, values: Values) -> Look:
+    """Look at models whose channels are in the reference's order. name: (n, *shape)
+
+    Raises:
+        ValueError: the autoencoder has no properties.
+    """
+    config, layout, ridge = artifact.config, artifact.model.layout, artifact.ridge
+    if ridge is None:
+        raise ValueError(f"{config.name} reads no properties")
+    tokens = layout.tokens(values)
+    z = embed(artifact.model, tokens)
+    kinds = tuple(dict.fromkeys(("statistics", *config.features)))
+    found = dict(zip(kinds, features(kinds, values, z, layout), strict=True))
+    odd, far = oddness(artifact, tokens, z).double(), torch.zeros(len(z), dtype=torch.float64)
+    if artifact.distance and config.reach:
+        far = artifact.distance(found["statistics"]) / config.reach.farthest
+    said = ridge(torch.cat([found[kind] for kind in config.features], 1))
+    return Look(said, odd / (inf if config.oddest is None else config.oddest), far)
+
+
 def judge(
     artifact: Artifact, values: Values, *, repo: str = "", file: str = ""
 ) -> tuple[Estimate, ...] | Abstention:
@@ -101,19 +144,12 @@ def judge(
         WeightsError: see `embedding`.
         ValueError: the autoencoder has no properties.
     """
-    config, ridge = artifact.config, artifact.ridge
-    if ridge is None:
-        raise ValueError(f"{config.name} reads no properties")
-    layout, own = artifact.model.layout, in_order(artifact, values, repo=repo, file=file)
-    tokens = layout.tokens(own)
-    z = embed(artifact.model, tokens)
-    off = float(oddness(artifact, tokens, z))
-    if config.oddest is not None and not off <= config.oddest:
+    config = artifact.config
+    seen = look(artifact, in_order(artifact, values, repo=repo, file=file))
+    if not seen.usual:
         why = f"its weights are unlike those that {config.name} learned from"
-        return Abstention(
-            "unlike-training", f"{why}: rebuilt with an error of {off:.3g}, over {config.oddest:.3g}"
-        )
-    said = ridge(torch.cat(features(config.features, own, z, layout), 1))[0]
+        how = "in how large and how varied they are" if seen.odd <= 1 else "which it cannot rebuild"
+        return Abstention("unlike-training", f"{why}, {how}: whatever was told of it would be a guess")
     return tuple(
         Estimate(
             one.name,
@@ -124,7 +160,7 @@ def judge(
             one.least,
             one.most,
         )
-        for one, value in zip(config.properties, said.tolist(), strict=True)
+        for one, value in zip(config.properties, seen.said[0].tolist(), strict=True)
     )
 
 

@@ -24,9 +24,8 @@ from torch import Tensor
 from hubbot.sane.align import aligned, permuted
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
-from hubbot.sane.embed import decoded, embed
-from hubbot.sane.judge import oddness
-from hubbot.sane.properties import features
+from hubbot.sane.embed import decoded
+from hubbot.sane.judge import look
 
 BANDWIDTH = 0.2
 """Of the Gaussians, in spreads of a number over the prompts."""
@@ -88,30 +87,22 @@ def estimated(artifact: Artifact, name: str, *, least: bool = False) -> Score:
 
     What is estimated of a model unlike those it learned from is extrapolated, and choosing the extremes of
     many draws finds just those that went wrong. So such models come after all others, the oddest last, and so
-    do those whose estimate no model's can be. That is not enough: what was decoded is rebuilt well, whatever
-    it is, and of draws from no prompt the estimate says nothing (`benchmarks.sane_making`).
+    do those whose estimate no model's can be.
 
     Raises:
         ValueError: the autoencoder has no such property.
     """
-    config, ridge = artifact.config, artifact.ridge
-    if ridge is None:
-        raise ValueError(f"{config.name} reads no properties")
+    config = artifact.config
     at = [one.name for one in config.properties].index(name)
-    limit = math.inf if config.oddest is None else config.oddest
     low, high = config.properties[at].least, config.properties[at].most
 
     def score(tokens: Tensor) -> Tensor:
-        values, layout = _in_order(artifact, tokens), artifact.model.layout
-        tokens = layout.tokens(values)
-        z = embed(artifact.model, tokens)
-        own = features(config.features, values, z, layout)
-        said = ridge(torch.cat(own, 1))[:, at]
+        seen = look(artifact, _in_order(artifact, tokens))
+        said = seen.said[:, at]
         can_be = said.clamp(-math.inf if low is None else low, math.inf if high is None else high)
         beyond = (said - can_be).abs()
-        off = oddness(artifact, tokens, z).double()
-        usual = (off <= limit) & (beyond == 0)
-        ranked = torch.where(usual, -said if least else said, -UNDER_ALL - off - beyond)
+        usual = seen.usual & (beyond == 0)
+        ranked = torch.where(usual, -said if least else said, -UNDER_ALL - seen.odd - seen.far - beyond)
         return ranked.nan_to_num(nan=-torch.inf)
 
     return score

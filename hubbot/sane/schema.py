@@ -66,6 +66,20 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """How far off a model may lie to be told anything; see `hubbot.sane.reach`.
+
+    Args:
+        centres, axes: how many the distance has.
+        farthest: a model farther off is unlike those of training.
+    """
+
+    centres: int
+    axes: int
+    farthest: float
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything of an autoencoder that is no tensor.
 
@@ -76,6 +90,7 @@ class Config:
         features: what the properties are read from, keys of `properties.FEATURES`.
         coverage: of how many models the intervals hold the truth.
         oddest: a model that is rebuilt with a larger error is unlike those of training.
+        reach: and so is one that lies farther off.
         trained_on: for people.
     """
 
@@ -92,6 +107,7 @@ class Config:
     properties: tuple[Property, ...] = ()
     coverage: float = 0.9
     oddest: float | None = None
+    reach: Reach | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
@@ -137,12 +153,11 @@ def describe(folder: Path) -> AutoencoderInfo:
     """What the rest of hubbot needs to know of an autoencoder that reads properties.
 
     Raises:
-        ExpertError: the folder holds none, or one that reads no properties, or of strangers too.
+        ExpertError: the folder holds none, or one that reads no properties.
     """
     config = read(folder)
-    if not config.properties or config.oddest is None:
-        why = "reads no properties" if not config.properties else "cannot tell what is unlike its training"
-        raise ExpertError(f"{config.name} {why}", file=str(folder / CONFIG))
+    if not config.properties:
+        raise ExpertError(f"{config.name} reads no properties", file=str(folder / CONFIG))
     return AutoencoderInfo(config.name, version(folder), str(folder), config.shapes, config.trained_on)
 
 
@@ -176,10 +191,35 @@ def _fault(config: Config) -> str | None:
         return f"shapes of no numbers, or of more than {MAX_NUMBERS}"
     if config.properties and not config.features:
         return "properties that are read from nothing"
+    if why := _promise_fault(config):
+        return why
     if config.features and (empty := next((n for n, s in config.shapes.items() if not prod(s)), None)):
         return f"features: {empty} has no numbers"
     for axis, length in ((axis, group.size * axis.run) for group in groups for axis in group.axes):
         shape = config.shapes.get(axis.tensor, ())
         if axis.run < 1 or not 0 <= axis.axis < len(shape) or shape[axis.axis] != length:
             return f"groups: {axis.tensor} has no {length} places along axis {axis.axis}"
+    return None
+
+
+def _promise_fault(config: Config) -> str | None:
+    """What cannot be of properties, their intervals and limits; that they are finite was looked at."""
+    if not 0 < config.coverage < 1:
+        return f"coverage is {config.coverage}, no share of models between 0 and 1"
+    if len({one.name for one in config.properties}) < len(config.properties):
+        return "properties: two of one name"
+    for one in config.properties:
+        if one.half_width < 0:
+            return f"properties: {one.name}: a half width under 0"
+        if one.least is not None and one.most is not None and one.least > one.most:
+            return f"properties: {one.name}: its least is over its most"
+        if one.r2 is not None and one.r2 > 1:
+            return f"properties: {one.name}: an R2 over 1"
+    reach = config.reach
+    if config.properties and (config.oddest is None or reach is None):
+        return "it cannot tell what is unlike its training: oddest or reach is missing"
+    if reach and not (0 < reach.centres <= MAX_WIDTH and 0 < reach.axes <= MAX_WIDTH):
+        return f"reach: centres or axes under 1 or over {MAX_WIDTH}"
+    if min(config.oddest or 0.0, reach.farthest if reach else 0.0) < 0:
+        return "a limit under 0"
     return None

@@ -19,13 +19,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hubbot.sane import artifact, judge
+from hubbot.errors import UsageError
+from hubbot.sane import artifact, judge, reach
 from hubbot.sane.align import aligned, permuted
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.embed import embed
-from hubbot.sane.properties import features, fit, half_widths, r2
-from hubbot.sane.schema import Config, Property, Size
+from hubbot.sane.properties import features, fit, half_widths, r2, statistics
+from hubbot.sane.reach import Distance
+from hubbot.sane.schema import CONFIG, Config, Property, Reach, Size
 from hubbot.sane.tokens import Layout
 from hubbot.sane.train import Behave, Checkpoints, Course, Point, flattened, train, unflattened
 from hubbot.training.desk import progress_bar
@@ -44,6 +46,8 @@ COVERAGE = 0.9
 """Of intervals, where there are models enough to promise that: nine that calibrate."""
 ODDEST = 1.5
 """A model is odd whose error is so many times that of the worst calibration model."""
+ALARMS = 0.01
+"""Of models like those of training, the share that may be held for strangers by their distance."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,17 @@ class Study:
         groups = symmetries(net)
         first = history.split.index("train")
         reference = history.weights[first, -1]
-        named = unflattened(reference, net.shapes)
+        layout = Layout.of(net.shapes, length, norms=norms)
+        return cls(history, layout, groups, reference).of_others(history)
+
+    def of_others(self, history: History) -> Study:
+        """Other models of the same net, in this zoo's order of channels."""
+        named = unflattened(self.reference, self.shapes)
         rows = [
-            _in_order(part, groups, net.shapes, named)
+            _in_order(part, self.groups, self.shapes, named)
             for part in torch.split(history.weights.flatten(0, 1), 4096)
         ]
-        weights = torch.cat(rows).view_as(history.weights)
-        layout = Layout.of(net.shapes, length, norms=norms)
-        return cls(replace(history, weights=weights), layout, groups, reference)
+        return replace(self, history=replace(history, weights=torch.cat(rows).view_as(history.weights)))
 
     def of_split(self, split: str) -> Study:
         return replace(self, history=self.history.of(split))
@@ -197,6 +204,16 @@ def halves(study: Study) -> tuple[Study, Study]:
     return held.only(everyone[::2]), held.only(everyone[1::2])
 
 
+def reached(study: Study) -> tuple[Distance, Reach]:
+    """How far from the training models a model may lie: as far as those lie that the distance never saw."""
+    lessons, held = study.of_split("train"), study.of_split("validation")
+    epochs = study.names.index("epoch")
+    distance = reach.fit(statistics(lessons.checkpoints.values(), study.layout), lessons.truth[:, epochs])
+    far = distance(statistics(held.checkpoints.values(), study.layout))
+    (e, _), (_, k) = distance.centres.shape, distance.axes.shape
+    return distance, Reach(e, k, reach.limit(far, held.models, ALARMS))
+
+
 def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, str]) -> Artifact:
     """An artefact of a trained autoencoder: with its properties, their intervals, and what is odd to it."""
     lessons, (chosen, calibration) = study.of_split("train"), halves(study)
@@ -217,6 +234,7 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
         Property(one, round(width, 6), *bounds[one], r2=round(score, 4))
         for one, width, score in zip(study.names, widths.tolist(), scores.tolist(), strict=True)
     )
+    distance, within = reached(study)
     config = Config(
         name=name,
         shapes=study.shapes,
@@ -228,9 +246,10 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
         features=FEATURES,
         properties=found,
         coverage=coverage,
+        reach=within,
         provenance={"zoo": study.history.recipe, "recipe_hash": study.history.recipe_hash, **about},
     )
-    made = Artifact(config, "", model, unflattened(study.reference, study.shapes), ridge)
+    made = Artifact(config, "", model, unflattened(study.reference, study.shapes), ridge, distance)
     errors = judge.oddness(made, calibration.tokens(), embeddings(model, calibration))
     return replace(made, config=replace(config, oddest=ODDEST * float(errors.max())))
 
@@ -240,7 +259,11 @@ def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Ar
 
     Raises:
         ZooError: there is no such zoo.
+        UsageError: an autoencoder is there already.
     """
+    if (out / CONFIG).exists():
+        hint = "choose another --out, or remove the folder"
+        raise UsageError("an autoencoder is there already", file=str(out), hint=hint)
     history = open_history(zoo)
     saved, mark = out / "unfinished.safetensors", out / "unfinished.txt"
     order = digest([asdict(plan), history.recipe_hash, len(history.plans)])

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 PATIENCE_S = 180
 NETS = {
     "small-models/cnn-images-6844": "In 9 of 10 such models the truth lies between",
-    "rtanaka/small-cnn-8276": "Its weights are unlike those that cnn-digits-autoencoder learned from",
+    "maria-k/tiny-cnn-1134": "Its weights are unlike those that cnn-digits-autoencoder learned from",
 }
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+import torch
 from safetensors import safe_open
 from stage import settings_for
 
 from hubbot.app import open_reader
 from hubbot.demo.nets import AUTOENCODER, repos
-from hubbot.records import Judgement
+from hubbot.demo.nets import NETS as FOLDERS
+from hubbot.records import Abstention, Judgement
 from hubbot.rounds import consult
+from hubbot.sane.artifact import load
+from hubbot.sane.judge import judge
+from hubbot.zoo.cnn.nets import INITS, NETS
 
 
 def test_the_truth_lies_where_the_demo_says(demo_hub, tmp_path):
@@ -39,3 +45,18 @@ def test_the_truth_lies_where_the_demo_says(demo_hub, tmp_path):
         right += sum(one.low <= truth[one.name] <= one.high for one in judgement.estimates)
         assert all(one.often == "9 of 10" for one in judgement.estimates)
     assert right >= 0.75 * shown, f"{right} of {shown}"
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_no_untrained_net_is_taken_for_a_trained_one(init):
+    """The zoo's own nets begin `uniform`; of those that begin otherwise nothing is known."""
+    artifact = load(FOLDERS / AUTOENCODER)
+    born = NETS["cnn"].born(20, init, torch.Generator().manual_seed(0))
+    for row in born:
+        said = judge(artifact, NETS["cnn"].tensors(row))
+        if init == "uniform":
+            assert not isinstance(said, Abstention)
+            assert said[0].low < 0.2
+            assert said[1].value < 3
+        else:
+            assert isinstance(said, Abstention), said

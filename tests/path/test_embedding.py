@@ -27,14 +27,14 @@ from hubbot.errors import (
 from hubbot.hub.client import Hub
 from hubbot.localhub.server import Server
 from hubbot.records import Abstention
-from hubbot.sane import judge
+from hubbot.sane import judge, reach
 from hubbot.sane.align import shuffled
 from hubbot.sane.artifact import Artifact
 from hubbot.sane.artifact import save as save_artifact
 from hubbot.sane.autoencoder import Autoencoder
 from hubbot.sane.layers import Moments, deviations
-from hubbot.sane.properties import Ridge, layer_means
-from hubbot.sane.schema import Config, Property, Size
+from hubbot.sane.properties import Ridge, layer_means, statistics
+from hubbot.sane.schema import Config, Property, Reach, Size
 from hubbot.weights.symmetry import Axis, Group
 
 torch.set_num_threads(1)
@@ -60,11 +60,15 @@ def autoencoder(folder: Path, groups: tuple[Group, ...] = (), features: tuple[st
     config = Config(
         "tiny", SHAPES, 10, norms=True, size=TINY, trained_on="nothing", groups=groups, features=features,
         properties=told, coverage=0.9, oddest=1e3 if features else None,
+        reach=Reach(1, 21, 1e3) if features else None,
     )  # fmt: skip
     model = Autoencoder(config.layout, TINY).eval()
     reference = numbers(seed=1) if groups else {}
     head = Ridge(torch.randn(5 * len(config.layout.layers), 2).double(), torch.tensor([0.5, 7.0]).double())
-    made = Artifact(config, "", model, reference, head if features else None)
+    some = [numbers(seed=seed) for seed in range(9)]
+    together = {name: torch.stack([one[name] for one in some]) for name in SHAPES}
+    near = reach.fit(statistics(together, config.layout), torch.zeros(9))
+    made = Artifact(config, "", model, reference, *((head, near) if features else (None, None)))
     save_artifact(folder, made)
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_a_stranger_of_the_same_architecture_gets_an_abstention(made):
     said = judge(artifact, strange)
     assert isinstance(said, Abstention)
     assert said.code == "unlike-training"
+    assert said.text.startswith("its weights are unlike those that sizes learned from, ")
+
+
+def test_one_that_is_rebuilt_well_may_be_a_stranger(made):
+    artifact, data = made
+    tame = replace(artifact.config, oddest=1e9)
+    broad = {name: 2 * value for name, value in one(data, 0).items()}
+    said = judge(replace(artifact, config=tame), broad)
+    assert isinstance(said, Abstention)
+    assert "in how large and how varied they are" in said.text
+    near = replace(tame, reach=replace(tame.reach, farthest=1e9))
+    assert not isinstance(judge(replace(artifact, config=near), broad), Abstention)
 
 
 def test_another_architecture_is_named(made):
@@ -93,6 +106,10 @@ def test_a_tensor_that_is_no_token_is_looked_at_too():
         embedding(artifact, model)
 
 
+def property_with(**change: float) -> dict[str, list[dict[str, object]]]:
+    return {"properties": [{"name": "size", "half_width": 0.1, "least": 0.0, "most": 1.0} | change]}
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -110,6 +127,22 @@ def test_a_tensor_that_is_no_token_is_looked_at_too():
         ({"groups": [{"size": 5, "axes": [{"tensor": "z", "axis": 0}]}]}, "z has no 5 places"),
         ({"surprise": 1}, "surprise"),
         ({"coverage": float("nan")}, "config.json"),
+        ({"coverage": 7.0}, "coverage is 7.0, no share of models"),
+        ({"coverage": 1.0}, "coverage is 1.0, no share of models"),
+        ({"coverage": 0.0}, "coverage is 0.0, no share of models"),
+        ({"coverage": -0.9}, "coverage is -0.9, no share of models"),
+        (property_with(half_width=-0.1), "size: a half width under 0"),
+        (property_with(half_width=float("inf")), "half_width"),
+        (property_with(least=1.0, most=0.0), "size: its least is over its most"),
+        (property_with(r2=1.5), "size: an R2 over 1"),
+        (property_with(least=float("nan")), "least"),
+        ({"oddest": -1.0}, "a limit under 0"),
+        ({"reach": {"centres": 1, "axes": 10, "farthest": -1.0}}, "a limit under 0"),
+        ({"reach": {"centres": 0, "axes": 10, "farthest": 1.0}}, "reach: centres or axes under 1"),
+        ({"reach": {"centres": 1, "axes": 10**9, "farthest": 1.0}}, "reach: centres or axes under 1 or over"),
+        ({"reach": {"centres": 1, "axes": 10, "farthest": float("nan")}}, "reach.farthest"),
+        ({"reach": None}, "cannot tell what is unlike its training"),
+        ({"oddest": None}, "cannot tell what is unlike its training"),
         ({"features": []}, "properties that are read from nothing"),
         ({"features": ["mean", "name"]}, "features: name is none of weights, statistics"),
         ({"shapes": {"a.weight": [6, 4], "a.bias": [0]}, "groups": []}, "a.bias has no numbers"),
@@ -161,6 +194,15 @@ def nan(value: torch.Tensor) -> torch.Tensor:
         ("ridge.weight", nan, "not finite"),
         ("ridge.bias", lambda v: torch.full_like(v, 1e300, dtype=torch.float64), "not finite"),
         ("ridge.bias", lambda v: v.long(), "stored as I64"),
+        ("distance.centres", None, "there is no such"),
+        ("distance.centres", lambda v: v.repeat(2, 1), "expected"),
+        ("distance.axes", lambda v: v[:, :-1].contiguous(), "expected"),
+        ("distance.axes", nan, "not finite"),
+        ("distance.spread", lambda v: v.long(), "stored as I64"),
+        ("distance.spread", torch.zeros_like, "not above 0"),
+        ("distance.variance", torch.neg, "not above 0"),
+        ("distance.rest", torch.zeros_like, "not above 0"),
+        ("distance.more", lambda _: torch.zeros(1), "there is to be no such"),
         ("reference.a.bias", nan, "not finite"),
         ("reference.a.bias", lambda v: v.bool(), "stored as BOOL"),
         ("reference.a.bias", lambda v: v[:-1], "expected"),

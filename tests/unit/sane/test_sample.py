@@ -93,7 +93,9 @@ def test_what_is_estimated_of_odd_models_never_wins(made):
     assert scores[2] < scores[0] < scores[1], "the oddest last"
     assert scores.argmax() == 3 + int(said.argmax())
     unbounded = replace(artifact.config.properties[0], least=None, most=None)
-    blind = replace(artifact, config=replace(artifact.config, oddest=None, properties=(unbounded,)))
+    blind = replace(
+        artifact, distance=None, config=replace(artifact.config, oddest=None, properties=(unbounded,))
+    )
     assert sample.estimated(blind, "size")(torch.cat([far, tokens])).argmax() < 2, "they would win"
 
 

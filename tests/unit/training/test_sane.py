@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hubbot.errors import ZooError
+from hubbot.errors import UsageError, ZooError
 from hubbot.records import Estimate
 from hubbot.sane import artifact, judge
 from hubbot.sane.schema import Size
@@ -87,13 +87,15 @@ def test_what_a_zoo_taught_reads_a_repo_of_the_zoo(zoo, tmp_path):
     at = history.split.index("test")
     weights = load_file(repo_folder(zoo, history.names[at]) / "model.safetensors")
     assert judge.fits(made.config, {name: value.shape for name, value in weights.items()})
-    said = judge.judge(replace(again, config=replace(again.config, oddest=None)), weights)
+    assert again.config.reach.centres == len(history.epoch)
+    blind = replace(again, distance=None, config=replace(again.config, oddest=None))
+    said = judge.judge(blind, weights)
     assert isinstance(said, tuple)
     assert all(isinstance(one, Estimate) and one.low <= one.value <= one.high for one in said)
     own = unflattened(history.weights[at, -1], history.net.shapes)
     assert all(
         math.isclose(a.value, b.value, abs_tol=1e-5)
-        for a, b in zip(said, judge.judge(again, own), strict=True)
+        for a, b in zip(said, judge.judge(blind, own), strict=True)
     )
 
 
@@ -122,6 +124,15 @@ def test_what_was_begun_otherwise_is_no_beginning(zoo, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             train_sane(zoo, tmp_path / "one", other, progress=False)
     assert train_sane(zoo, tmp_path / "one", TINY, progress=False).version == straight.version
+
+
+def test_a_finished_autoencoder_is_not_trained_over(zoo, tmp_path):
+    made = train_sane(zoo, tmp_path / "one", TINY, progress=False)
+    other = replace(TINY, course=replace(TINY.course, seed=1))
+    with pytest.raises(UsageError, match=f"{tmp_path / 'one'}: an autoencoder is there already") as told:
+        train_sane(zoo, tmp_path / "one", other, progress=False)
+    assert told.value.hint == "choose another --out, or remove the folder"
+    assert artifact.load(tmp_path / "one").version == made.version
 
 
 def test_few_models_promise_little(zoo, tmp_path):
