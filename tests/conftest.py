@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -42,10 +43,22 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def smallest_zoos(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Builds the zoos of these names at their smallest, once for all workers of a run; the folder of all."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all workers of a run."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "zoos"
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_texts(shared_folder: Path) -> None:
+    """Vectors of texts are kept in nobody's home, and few of the many processes need load the encoder."""
+    os.environ["HUBBOT_CACHE"] = str(shared_folder / "cache")
+
+
+@pytest.fixture(scope="session")
+def smallest_zoos(shared_folder: Path) -> Callable[..., str]:
+    """Builds the zoos of these names at their smallest, once for all workers of a run; the folder of all."""
+    folder = shared_folder / "zoos"
     folder.mkdir(exist_ok=True)
 
     def build(*names: str) -> str:
