@@ -27,8 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files, which start processes and browsers, come first: the short ones fill up the end."""
-    items.sort(key=lambda item: "unit" in item.path.parts)
+    """The long files come first, of processes and browsers, then of benchmarks: short ones fill the end."""
+    items.sort(key=lambda item: ("unit" in item.path.parts, not _runs_benchmarks(item)))
+
+
+def _runs_benchmarks(item: pytest.Item) -> bool:
+    named = vars(item.module).values() if isinstance(item, pytest.Function) else ()
+    homes = (getattr(one, "__package__", None) or getattr(one, "__module__", None) for one in named)
+    return any(str(home).startswith("benchmarks") for home in homes)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -64,9 +70,10 @@ def smallest_zoos(shared_folder: Path) -> Callable[..., str]:
     def build(*names: str) -> str:
         from hubbot.training.zoos import build_zoo
 
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for name in names:
+        for name in names:
+            family = name.split("-")[0]  # which may share roots
+            with (folder / f"{family}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
                 build_zoo(name, "tiny", folder / name, progress=False)
         return str(folder)
 
