@@ -328,9 +328,10 @@ def library_of(settings: Settings) -> Library:
 
 
 def _library(store: Store, settings: Settings, snapshot: Path | None = None) -> Library:
-    from hubbot.encoders.loading import load as load_encoder
+    from hubbot.encoders.loading import load as encoder
     from hubbot.library import Library
 
+    load_encoder = partial(encoder, kept=settings.texts)
     if snapshot is None:
         return Library(store, load_encoder, endpoint=settings.endpoint)
     from hubbot.publishing.pictures import kept

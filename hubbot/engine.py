@@ -43,6 +43,10 @@ Answer: TypeAlias = Reading | Judgement | EngineError
 START_S = 120.0
 """What a worker may take until it has imported torch and found its device."""
 
+PRELOADED = ("hubbot.experts.expert", "torch._dynamo")
+"""What every worker needs; the latter by way of torch's meta device, on which an expert is put together
+before it is given its weights."""
+
 _device = "cpu"  # the worker's own; set once by _start
 
 
@@ -143,7 +147,7 @@ class Engine:
         try:
             if self._pool is None:
                 context = get_context("forkserver")
-                context.set_forkserver_preload(["hubbot.experts.expert"])
+                context.set_forkserver_preload(list(PRELOADED))
                 self._pool = ProcessPoolExecutor(1, context, _start, (self.device,))
                 self._pid = self._pool.submit(os.getpid).result(START_S)
                 self._pool.submit(_where).result(START_S)

@@ -41,6 +41,7 @@ class Settings:
     endpoint: str = _doc("the Hub's address", "https://huggingface.co")
     token: str = _doc("a Hub token; never printed", "", secret=True)
     home: str = _doc("folder for the database, the lock and fetched experts", "~/.local/share/hubbot")
+    cache: str = _doc("folder for what is kept only to save time; it may be deleted", "~/.cache/hubbot")
     database_url: str = _doc("a file or a SQLAlchemy address; empty: hubbot.db in the home folder", "")
     snapshot: str = _doc("a folder or a Hub dataset of snapshots, read in place of the database", "")
     snapshot_interval_s: float = _doc("pause between two looks for a newer snapshot", 3600.0, least=1.0)
@@ -129,6 +130,11 @@ class Settings:
     @property
     def home_path(self) -> Path:
         return Path(self.home).expanduser()
+
+    @property
+    def texts(self) -> Path:
+        """Where the vectors of texts are kept."""
+        return Path(self.cache).expanduser() / "texts"
 
     @property
     def snapshots(self) -> Path:

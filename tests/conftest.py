@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -26,8 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files, which start processes and browsers, come first: the short ones fill up the end."""
-    items.sort(key=lambda item: "unit" in item.path.parts)
+    """The long files come first, of processes and browsers, then of benchmarks: short ones fill the end."""
+    items.sort(key=lambda item: ("unit" in item.path.parts, not _runs_benchmarks(item)))
+
+
+def _runs_benchmarks(item: pytest.Item) -> bool:
+    named = vars(item.module).values() if isinstance(item, pytest.Function) else ()
+    homes = (getattr(one, "__package__", None) or getattr(one, "__module__", None) for one in named)
+    return any(str(home).startswith("benchmarks") for home in homes)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -42,18 +49,31 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def smallest_zoos(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Builds the zoos of these names at their smallest, once for all workers of a run; the folder of all."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all workers of a run."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "zoos"
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_texts(shared_folder: Path) -> None:
+    """Vectors of texts are kept in nobody's home, and few of the many processes need load the encoder."""
+    os.environ["HUBBOT_CACHE"] = str(shared_folder / "cache")
+
+
+@pytest.fixture(scope="session")
+def smallest_zoos(shared_folder: Path) -> Callable[..., str]:
+    """Builds the zoos of these names at their smallest, once for all workers of a run; the folder of all."""
+    folder = shared_folder / "zoos"
     folder.mkdir(exist_ok=True)
 
     def build(*names: str) -> str:
         from hubbot.training.zoos import build_zoo
 
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for name in names:
+        for name in names:
+            family = name.split("-")[0]  # which may share roots
+            with (folder / f"{family}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
                 build_zoo(name, "tiny", folder / name, progress=False)
         return str(folder)
 

@@ -40,7 +40,7 @@ HUBBOT = Path(sys.executable).parent / "hubbot"
 def clean_environ(**more: str) -> dict[str, str]:
     """The environment without anything that its owner set for hubbot or for the Hub's client."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUBBOT_", "HF_"))}
-    return kept | more
+    return kept | {"HUBBOT_CACHE": os.environ["HUBBOT_CACHE"]} | more
 
 
 def free_port() -> int:
@@ -144,6 +144,7 @@ def files_of(child: Child, **instead: bytes) -> dict[str, bytes | Path]:
 
 def settings_for(server: Server, home: Path, **more: object) -> Settings:
     usual = {"token": TOKEN, "home": str(home), "device": "cpu", "contact": "bot@example.org"}
+    usual |= {"cache": os.environ["HUBBOT_CACHE"]}
     return load({}, endpoint=server.endpoint, **(usual | more))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 from hubbot.encoders.interface import TextEncoder
+from hubbot.encoders.kept import KeptEncoder
 from hubbot.encoders.memory import RememberingEncoder
 from hubbot.errors import EncoderError
 
@@ -12,11 +14,12 @@ OFFLINE_DEFAULT = "sentence:all-MiniLM-L6-v2"
 
 
 @lru_cache(maxsize=4)
-def load(name: str) -> TextEncoder:
+def load(name: str, kept: Path | None = None) -> TextEncoder:
     """The encoder of that name.
 
     Args:
         name: `sentence:MODEL` or `clip:SPEC`, as experts write it in their config.
+        kept: a folder for the vectors of encoders whose weights are known by hash.
 
     Raises:
         EncoderError: an unknown scheme, or an encoder that cannot be loaded.
@@ -25,7 +28,9 @@ def load(name: str) -> TextEncoder:
     if scheme == "sentence":
         from hubbot.encoders.sentence import SentenceEncoder
 
-        return RememberingEncoder(SentenceEncoder(rest))
+        encoder = SentenceEncoder(rest)
+        file = kept and kept / f"{rest}-{encoder.weights[:16]}.db"
+        return RememberingEncoder(KeptEncoder(encoder, file) if file else encoder)
     if scheme == "clip":
         from hubbot.encoders.clip import ClipEncoder
 

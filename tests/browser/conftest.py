@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from stage import PATIENCE_MS
 
 from hubbot.records import (
@@ -257,3 +258,25 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def visitors(chromium: Browser) -> Callable[..., BrowserContext]:
+    """Browser contexts by their options, each without pages and cookies of an earlier test.
+
+    They are kept, so that what Gradio sends along is fetched and compiled once, and not for every test.
+    """
+    kept: dict[str, BrowserContext] = {}
+
+    def visitor(**options: Any) -> BrowserContext:
+        name = repr(sorted(options.items()))
+        if name not in kept:
+            kept[name] = chromium.new_context(**options)
+            kept[name].set_default_timeout(PATIENCE_MS)
+            kept[name].add_init_script("window.owned = () => { window.isOwned = true }")
+        for page in kept[name].pages:
+            page.close()
+        kept[name].clear_cookies()
+        return kept[name]
+
+    return visitor

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 
 pytestmark = pytest.mark.browser
 
@@ -33,14 +33,14 @@ GRADIOS = ("region", "landmark-one-main", "page-has-heading-one")
 
 
 @pytest.fixture(params=[(DESKTOP, "light"), (PHONE, "dark")], ids=["desk-light", "phone-dark"])
-def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(
+    visitors: Callable[..., BrowserContext], space: str, request: pytest.FixtureRequest
+) -> Iterator[Page]:
     viewport, theme = request.param
-    context = chromium.new_context(
-        viewport=viewport, base_url=space, color_scheme=theme, reduced_motion="reduce"
-    )
+    context = visitors(viewport=viewport, base_url=space, color_scheme=theme, reduced_motion="reduce")
     page = context.new_page()
     yield page
-    context.close()
+    page.close()
 
 
 @pytest.mark.parametrize("address", PAGES)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
-from stage import PATIENCE_MS, complaints
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
+from stage import complaints
 
 pytestmark = pytest.mark.browser
 
@@ -17,10 +17,11 @@ MODEL = "/?model=maria-k/vit-finetuned-0421"
 
 
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(
+    visitors: Callable[..., BrowserContext], space: str, request: pytest.FixtureRequest
+) -> Iterator[Page]:
     """A fresh page that fails its test if the console complains or anything is fetched from elsewhere."""
-    context = chromium.new_context(viewport=request.param, base_url=space)
-    context.set_default_timeout(PATIENCE_MS)
+    context = visitors(viewport=request.param, base_url=space)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page, faults = context.new_page(), list[str]()
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -36,7 +37,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
         "all => all.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML)"
     )
     assert wide == []
-    context.close()
+    page.close()
 
 
 def shown(page: Page, address: str) -> None:

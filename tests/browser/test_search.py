@@ -5,28 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from stage import PATIENCE_MS, complaints
+from playwright.sync_api import BrowserContext, Page, expect
+from stage import complaints
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def page(chromium: Browser, space: str) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=space)
-    context.set_default_timeout(PATIENCE_MS)
+def page(visitors: Callable[..., BrowserContext], space: str) -> Iterator[Page]:
+    context = visitors(viewport={"width": 1280, "height": 900}, base_url=space)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     yield page
     assert complaints(faults) == []
-    context.close()
+    page.close()
 
 
 def test_a_concept_leads_to_the_models_that_know_it(page: Page) -> None:

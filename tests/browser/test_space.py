@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
-from stage import PATIENCE_MS, complaints
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
+from stage import complaints
 
 pytestmark = pytest.mark.browser
 
@@ -17,11 +17,11 @@ HOSTILE = "evil/<script>owned()</script>${owned()}"
 
 
 @pytest.fixture(params=[DESKTOP], ids=["desktop"])
-def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(
+    visitors: Callable[..., BrowserContext], space: str, request: pytest.FixtureRequest
+) -> Iterator[Page]:
     """A fresh page that fails its test if a script breaks or anything is fetched from elsewhere."""
-    context = chromium.new_context(viewport=request.param, base_url=space)
-    context.set_default_timeout(PATIENCE_MS)
-    context.add_init_script("window.owned = () => { window.isOwned = true }")
+    context = visitors(viewport=request.param, base_url=space)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
@@ -31,7 +31,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
     yield page
     assert page.evaluate("window.isOwned") is None
     assert complaints(faults) == []
-    context.close()
+    page.close()
 
 
 phone = pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
-from stage import PATIENCE_MS, complaints
+from playwright.sync_api import BrowserContext, Locator, Page, ViewportSize, expect
+from stage import complaints
 
 pytestmark = pytest.mark.browser
 
@@ -16,17 +16,17 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    context = chromium.new_context(viewport=request.param, base_url=space)
-    context.set_default_timeout(PATIENCE_MS)
-    context.add_init_script("window.owned = () => { window.isOwned = true }")
+def page(
+    visitors: Callable[..., BrowserContext], space: str, request: pytest.FixtureRequest
+) -> Iterator[Page]:
+    context = visitors(viewport=request.param, base_url=space)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
     yield page
     assert page.evaluate("window.isOwned") is None
     assert complaints(faults) == []
-    context.close()
+    page.close()
 
 
 def section(page: Page, repo: str) -> Locator:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, ViewportSize, expect
-from stage import PATIENCE_MS, complaints
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, ViewportSize, expect
+from stage import complaints
 
 pytestmark = pytest.mark.browser
 
@@ -26,13 +26,13 @@ def space(crowded_space: str) -> str:
 
 
 @pytest.fixture(params=[DESKTOP], ids=["desktop"])
-def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(
+    visitors: Callable[..., BrowserContext], space: str, request: pytest.FixtureRequest
+) -> Iterator[Page]:
     """A fresh page that fails its test if a script breaks or anything is fetched from elsewhere."""
-    context = chromium.new_context(
+    context = visitors(
         viewport=request.param, base_url=space, has_touch=request.param == PHONE, reduced_motion="reduce"
     )
-    context.set_default_timeout(PATIENCE_MS)
-    context.add_init_script("window.owned = () => { window.isOwned = true }")
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
@@ -51,7 +51,7 @@ def page(chromium: Browser, space: str, request: pytest.FixtureRequest) -> Itera
     yield page
     assert page.evaluate("window.isOwned") is None
     assert complaints(faults) == []
-    context.close()
+    page.close()
 
 
 phone = pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])

@@ -95,11 +95,11 @@ def merge(found: Sequence[Emoji], texts: Tensor, pictures: Tensor) -> list[Conce
         pictures: (n, c, s, s).
     """
     flat = directions(pictures)
-    alike = (texts @ texts.T >= TEXT_TWIN) & (flat @ flat.T >= PICTURE_TWIN)  # (n, n)
+    alike = ((texts @ texts.T >= TEXT_TWIN) & (flat @ flat.T >= PICTURE_TWIN)).tolist()  # (n, n)
     cores = [core(one.text) for one in found]
     heads: dict[int, list[int]] = {}
     for i, text in enumerate(cores):
-        twin = next((head for head in heads if cores[head] == text or alike[i, head]), i)
+        twin = next((head for head in heads if cores[head] == text or alike[i][head]), i)
         heads.setdefault(twin, []).append(i)
     return [_concept([found[i] for i in group]) for group in heads.values()]
 
