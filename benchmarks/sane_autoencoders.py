@@ -82,7 +82,7 @@ def trained(name: str, zoos: Path, *, smoke: bool = False) -> tuple[Autoencoder,
         return model.eval(), shown
     unfinished = file.with_suffix(".unfinished")
     with one_thread():
-        model = learn(shown, wanted.plan, unfinished, lambda point: print(name, point, flush=True))
+        model, _ = learn(shown, wanted.plan, unfinished, lambda point: print(name, point, flush=True))
     save_file(model.state_dict(), file)
     unfinished.unlink(missing_ok=True)
     return model, shown

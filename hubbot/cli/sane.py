@@ -223,12 +223,15 @@ def train(
     ] = 0.1,
     norms: Annotated[bool, typer.Option(help="Rebuild the numbers of BatchNorms as well.")] = True,
     seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Draw the terms of the loss by step, e.g. curve.png.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Train an autoencoder on a zoo, or go on where a training was stopped."""
     from hubbot.training.sane import plan, train_sane
 
-    made = train_sane(zoo, out, plan(steps, behaviour, seed, norms=norms), progress=not json)
+    made = train_sane(zoo, out, plan(steps, behaviour, seed, norms=norms), progress=not json, plot=plot)
     told = {"name": made.config.name, "version": made.version, "folder": str(out)}
     if json:
         emit({**told, "properties": made.config.properties})

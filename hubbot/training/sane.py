@@ -11,14 +11,16 @@ z of an embedding, q pictures, c classes.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from hubbot.drawing import drawable, figure
 from hubbot.errors import UsageError
 from hubbot.sane import artifact, judge, reach
 from hubbot.sane.align import aligned, permuted
@@ -44,6 +46,7 @@ FEATURES = "statistics", "layers"
 whole sequence did, and it is as long for a large model as for a small one."""
 COVERAGE = 0.9
 """Of intervals, where there are models enough to promise that: nine that calibrate."""
+CURVE = "curve.csv"
 ODDEST = 1.5
 """A model is odd whose error is so many times that of the worst calibration model."""
 ALARMS = 0.01
@@ -176,14 +179,16 @@ def plan(steps: int, behaviour: float, seed: int, *, norms: bool) -> Plan:
     return Plan(norms=norms, course=Course(steps=steps, behaviour=behaviour, seed=seed))
 
 
-def learn(study: Study, plan: Plan, saved: Path | None, advance: Callable[[Point], None]) -> Autoencoder:
-    """Train an autoencoder on a study's training models; one that was stopped goes on."""
+def learn(
+    study: Study, plan: Plan, saved: Path | None, advance: Callable[[Point], None]
+) -> tuple[Autoencoder, list[Point]]:
+    """Train an autoencoder on a study's training models; one that was stopped goes on. With it, its curve."""
     lessons = study.of_split("train")
     torch.manual_seed(plan.course.seed)
     model = Autoencoder(study.layout, plan.size)
     model.scale.fit(lessons.tokens())
-    train(model, lessons.checkpoints, plan.course, lessons.behave, saved, advance)
-    return model
+    curve = train(model, lessons.checkpoints, plan.course, lessons.behave, saved, advance)
+    return model, curve
 
 
 def embeddings(model: Autoencoder, study: Study) -> Tensor:
@@ -254,8 +259,13 @@ def concluded(model: Autoencoder, study: Study, name: str, about: Mapping[str, s
     return replace(made, config=replace(config, oddest=ODDEST * float(errors.max())))
 
 
-def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Artifact:
+def train_sane(
+    zoo: Path, out: Path, plan: Plan, *, progress: bool = True, plot: Path | None = None
+) -> Artifact:
     """Train an autoencoder on a CNN zoo and write its folder; the same one that was stopped goes on.
+
+    Args:
+        plot: a picture of the curve, which is beside the autoencoder as curve.csv in any case.
 
     Raises:
         ZooError: there is no such zoo.
@@ -264,6 +274,8 @@ def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Ar
     if (out / CONFIG).exists():
         hint = "choose another --out, or remove the folder"
         raise UsageError("an autoencoder is there already", file=str(out), hint=hint)
+    if plot:
+        drawable(plot)
     history = open_history(zoo)
     saved, mark = out / "unfinished.safetensors", out / "unfinished.txt"
     order = digest([asdict(plan), history.recipe_hash, len(history.plans)])
@@ -280,11 +292,36 @@ def train_sane(zoo: Path, out: Path, plan: Plan, *, progress: bool = True) -> Ar
             bar.update(task, completed=point.step, description=told)
 
         study = Study.of(history, plan.length, norms=plan.norms)
-        model = learn(study, plan, saved, advance)
+        model, curve = learn(study, plan, saved, advance)
         made = concluded(
             model, study, out.name, {"seed": str(plan.course.seed), "steps": str(plan.course.steps)}
         )
     artifact.save(out, made)
-    for file in (saved, mark):
-        file.unlink(missing_ok=True)
+    with (out / CURVE).open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, [one.name for one in fields(Point)])
+        table.writeheader()
+        table.writerows(map(asdict, curve))
+    if plot:
+        draw(curve, plot, out.name)
+    for left in (saved, mark):
+        left.unlink(missing_ok=True)
     return artifact.load(out)
+
+
+def draw(curve: Sequence[Point], file: Path, title: str) -> None:
+    """Draw the terms of the loss by step.
+
+    Raises:
+        UsageError: it cannot be drawn, see `drawing.drawable`.
+    """
+    with figure(file, 7.0, 4.5) as paper:
+        axes = paper.subplots()
+        for term in ("reconstruction", "contrast", "behaviour"):
+            told = [getattr(point, term) for point in curve]
+            if any(told):
+                axes.plot([point.step for point in curve], told, label=term)
+        axes.set_yscale("log")
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss")
+        axes.set_title(title)
+        axes.legend()

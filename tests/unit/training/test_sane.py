@@ -111,8 +111,21 @@ def test_training_goes_on_where_it_was_stopped(zoo, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             train_sane(zoo, tmp_path / "one", TINY, progress=False)
     assert (tmp_path / "one" / "unfinished.safetensors").exists()
-    assert train_sane(zoo, tmp_path / "one", TINY, progress=False).version == straight.version
-    assert {file.name for file in (tmp_path / "one").iterdir()} == {"config.json", "model.safetensors"}
+    drawn = tmp_path / "curve.png"
+    assert train_sane(zoo, tmp_path / "one", TINY, progress=False, plot=drawn).version == straight.version
+    left = {file.name for file in (tmp_path / "one").iterdir()}
+    assert left == {"config.json", "model.safetensors", "curve.csv"}
+    curves = [(tmp_path / name / "curve.csv").read_text() for name in ("one", "straight/one")]
+    assert curves[0] == curves[1]
+    assert curves[0].splitlines()[0] == "step,loss,reconstruction,contrast,behaviour"
+    assert [line.split(",")[0] for line in curves[0].splitlines()[1:]] == ["30"]
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_curve_that_cannot_be_drawn_is_said_before_training(zoo, tmp_path):
+    with pytest.raises(UsageError, match="no picture is written as .txt"):
+        train_sane(zoo, tmp_path / "one", TINY, progress=False, plot=tmp_path / "curve.txt")
+    assert not (tmp_path / "one").exists()
 
 
 def test_what_was_begun_otherwise_is_no_beginning(zoo, tmp_path, monkeypatch):
