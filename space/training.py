@@ -22,7 +22,8 @@ def _judgement(judgement: Judgement) -> str:
         return element("p", why, cls="hb-note") + element("p", f"By {by}, {version}.", cls="hb-quiet")
     told = (
         f"Estimated from its weights alone by {by}, {version}. Nobody measured it on this model. Such models "
-        "are those that were trained as the ones that the autoencoder learned from."
+        "are those that were trained as the ones that the autoencoder learned from, and on the same data: of "
+        "others it mostly says nothing, but it cannot always tell."
     )
     estimates = element("ul", *map(_estimate, judgement.estimates), cls="hb-estimates")
     return estimates + element("p", told, cls="hb-quiet")

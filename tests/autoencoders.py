@@ -39,7 +39,7 @@ def trained() -> tuple[Artifact, Checkpoints]:
     plain = Artifact(config, "", model, data.values(slice(0, 1)), None)
     distance = reach.fit(X[0], torch.zeros(200))
     (e, _), (_, k) = distance.centres.shape, distance.axes.shape
-    within = Reach(e, k, 2 * float(distance(X[0]).max()))
+    within = Reach(e, k, 400 * float(distance(X[0]).max()))  # draws from no prompt are to pass
     limit = 2 * float(max(oddness(plain, tokens[i : i + 1], z[i : i + 1]) for i in range(200)))
     told = (Property("size", half_width=0.1, least=0.0, most=1.0, r2=0.9),)
     config = Config(

@@ -49,9 +49,10 @@ HOW = """\
 
 {estimates}
 
-An interval holds the truth for {often} models like those that the autoencoder learned from. Nobody measured \
-anything on this model. The estimates say so where they stand, between two comments in the card's text, and \
-are in no field that a leaderboard reads. You know better: if one is wrong, please close this."""
+An interval holds the truth for {often} models like those that the autoencoder learned from, trained on the \
+same data. Nobody measured anything on this model. The estimates say so where they stand, between two \
+comments in the card's text, and are in no field that a leaderboard reads. You know better: if one is wrong, \
+please close this."""
 
 
 def with_estimates(suggestion: Suggestion, judgement: Judgement, card: bytes, *, contact: str) -> Suggestion:

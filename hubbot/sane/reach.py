@@ -64,7 +64,7 @@ def fit(x: Tensor, groups: Tensor) -> Distance:
     Args:
         x: (n, f). groups: of which centre each is, (n,).
     """
-    kinds, which = groups.unique(return_inverse=True)
+    kinds, which = torch.unique(groups, return_inverse=True)
     x = x.double()
     centres = torch.stack([x[which == kind].mean(0) for kind in range(len(kinds))])
     off = x - centres[which]
@@ -83,6 +83,6 @@ def limit(far: Tensor, models: Tensor, alarms: float) -> float:
     Args:
         far: of checkpoints that the distance was not fitted to, (n,). models: which each is of, (n,).
     """
-    worst = torch.stack([far[models == one].max() for one in models.unique()]).sort().values
+    worst = torch.stack([far[models == one].max() for one in torch.unique(models)]).sort().values
     rank = min(len(worst), math.ceil((len(worst) + 1) * (1 - alarms)))
     return float(worst[rank - 1])
