@@ -123,7 +123,7 @@ def test_training_goes_on_where_it_was_stopped(zoo, tmp_path, monkeypatch):
 
 
 def test_a_curve_that_cannot_be_drawn_is_said_before_training(zoo, tmp_path):
-    with pytest.raises(UsageError, match="no picture is written as .txt"):
+    with pytest.raises(UsageError, match=r"no picture is written as \.txt"):
         train_sane(zoo, tmp_path / "one", TINY, progress=False, plot=tmp_path / "curve.txt")
     assert not (tmp_path / "one").exists()
 
