@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hubbot.bot import Bot
 from hubbot.demo.world import MODELS, TOKENS
@@ -25,6 +26,9 @@ from hubbot.records import ExpertInfo, How, Label, Placement, Prediction, Readin
 from hubbot.settings import Settings, load
 from hubbot.store.store import Store
 from hubbot.weights.local import read_metadata
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 TOKEN = next(iter(TOKENS))
 
@@ -127,6 +131,17 @@ def complaints(faults: Sequence[str]) -> list[str]:
     """What a browser said, but for what Gradio says when a page is left: that its stream is lost."""
     left = any(fault.startswith(LEFT) for fault in faults)
     return [fault for fault in faults if not (left and (fault.startswith(LEFT) or fault == LOST))]
+
+
+@contextmanager
+def watched(context: BrowserContext) -> Iterator[tuple[Page, list[str]]]:
+    """A fresh page, and what its scripts complain of: in the end nothing, nor did a stranger's script run."""
+    page, faults = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
+    yield page, faults
+    assert page.evaluate("window.isOwned") is None
+    assert complaints(faults) == []
+    page.close()
 
 
 def upload(repos: Repos, repo: str, files: dict[str, bytes | Path]) -> str:

@@ -210,30 +210,14 @@ def joined(tokens: Tensor, rows: int, width: int) -> Tensor:
     return tokens.reshape(*tokens.shape[:-2], rows, -1)[..., :width]
 
 
-def tokenised(values: Mapping[str, Tensor], layout: Layout, *, repo: str = "", file: str = "") -> Tensor:
-    """One model's tokens, in float32, or float64 where one of its tensors needs that. (N, t)
-
-    Raises:
-        WeightsError: see `numbers`.
-    """
-    wide = any(name in values and values[name].dtype == torch.float64 for name in layout.shapes)
-    dtype = torch.float64 if wide else torch.float32
-    return layout.tokens(numbers(values, layout.shapes, dtype, repo=repo, file=file))
-
-
 def numbers(
-    values: Mapping[str, Tensor],
-    shapes: Shapes,
-    dtype: torch.dtype = torch.float32,
-    *,
-    repo: str = "",
-    file: str = "",
+    values: Mapping[str, Tensor], shapes: Shapes, *, repo: str = "", file: str = ""
 ) -> dict[str, Tensor]:
-    """One model's tensors in one dtype, and no others than were asked for.
+    """One model's tensors in float32, and no others than were asked for.
 
     Raises:
-        WeightsError: a tensor is missing, of another shape, of numbers that are no weights, or not finite in
-            that dtype: a model with a NaN has no embedding.
+        WeightsError: a tensor is missing, of another shape, of numbers that are no weights, or not finite as
+            float32: a model with a NaN has no embedding.
     """
     own = {}
     for name, shape in shapes.items():
@@ -245,9 +229,9 @@ def numbers(
             raise ShapeMismatch(f"shape {tuple(value.shape)}, expected {tuple(shape)}", **where)
         if value.dtype not in PLAIN.values():
             raise UnsupportedDtype(f"{value.dtype} are no weights", **where)
-        own[name] = value.to(dtype)
+        own[name] = value.float()
         if not own[name].isfinite().all():
-            raise NotFinite(f"it holds numbers that are not finite as {dtype}", **where)
+            raise NotFinite("it holds numbers that are not finite as float32", **where)
     return own
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
-from stage import complaints
+from stage import watched
 
 pytestmark = pytest.mark.browser
 
@@ -21,17 +21,12 @@ def page(
     visitors: Callable[..., BrowserContext], space: str, request: pytest.FixtureRequest
 ) -> Iterator[Page]:
     """A fresh page that fails its test if a script breaks or anything is fetched from elsewhere."""
-    context = visitors(viewport=request.param, base_url=space)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-    page.on(
-        "request", lambda asked: None if _is_ours(asked.url, space) else faults.append(f"fetched {asked.url}")
-    )
-    yield page
-    assert page.evaluate("window.isOwned") is None
-    assert complaints(faults) == []
-    page.close()
+    with watched(visitors(viewport=request.param, base_url=space)) as (page, faults):
+        page.on(
+            "request",
+            lambda asked: None if _is_ours(asked.url, space) else faults.append(f"fetched {asked.url}"),
+        )
+        yield page
 
 
 phone = pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, ViewportSize, expect
-from stage import complaints
+from stage import watched
 
 pytestmark = pytest.mark.browser
 
@@ -19,14 +19,8 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 def page(
     visitors: Callable[..., BrowserContext], space: str, request: pytest.FixtureRequest
 ) -> Iterator[Page]:
-    context = visitors(viewport=request.param, base_url=space)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-    yield page
-    assert page.evaluate("window.isOwned") is None
-    assert complaints(faults) == []
-    page.close()
+    with watched(visitors(viewport=request.param, base_url=space)) as (page, _):
+        yield page
 
 
 def section(page: Page, repo: str) -> Locator:

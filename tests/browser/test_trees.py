@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, ViewportSize, expect
-from stage import complaints
+from stage import watched
 
 pytestmark = pytest.mark.browser
 
@@ -33,25 +33,19 @@ def page(
     context = visitors(
         viewport=request.param, base_url=space, has_touch=request.param == PHONE, reduced_motion="reduce"
     )
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-    page.on(
-        "console",
-        lambda said: (
-            faults.append(said.text) if said.type == "error" and not LEFT.search(said.text) else None
-        ),
-    )
-    page.on(
-        "request",
-        lambda asked: (
-            None if asked.url.startswith((space, "data:", "blob:")) else faults.append(f"fetched {asked.url}")
-        ),
-    )
-    yield page
-    assert page.evaluate("window.isOwned") is None
-    assert complaints(faults) == []
-    page.close()
+    with watched(context) as (page, faults):
+        page.on(
+            "console",
+            lambda said: (
+                faults.append(said.text) if said.type == "error" and not LEFT.search(said.text) else None
+            ),
+        )
+        ours = (space, "data:", "blob:")
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith(ours) else faults.append(f"fetched {asked.url}"),
+        )
+        yield page
 
 
 phone = pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])

@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hubbot.errors import ShapeMismatch, TensorNotFound, UnsupportedDtype, WeightsError
-from hubbot.sane.tokens import PLAIN, Layout, checkpoint, cut, joined, shapes_of, tokenised
+from hubbot.sane.tokens import PLAIN, Layout, checkpoint, cut, joined, numbers, shapes_of
 
 
 def bits(value: torch.Tensor) -> bytes:
     return value.reshape(-1, 1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
+
+
+def tokenised(state: dict[str, torch.Tensor], layout: Layout) -> torch.Tensor:
+    """In float32, or in float64 where one of the tensors needs that to keep its bits."""
+    wide = any(state[name].dtype == torch.float64 for name in layout.shapes)
+    dtype = torch.float64 if wide else torch.float32
+    return layout.tokens({name: state[name].to(dtype) for name in layout.shapes})
 
 
 @st.composite
@@ -77,7 +84,7 @@ def test_the_small_cnn_of_the_papers_size_is_44_tokens_of_73():
     assert [(layer.name, layer.tokens) for layer in layout.layers] == [
         ("conv1", 8), ("conv2", 6), ("fc1", 20), ("fc2", 10),
     ]  # fmt: skip
-    tokens = tokenised(net.state_dict(), layout)
+    tokens = layout.tokens(net.state_dict())
     third = torch.cat([net["conv2"].weight[2].flatten(), net["conv2"].bias[2:3]])
     assert torch.equal(tokens[8 + 2], third.detach())
     assert layout.positions[8 + 2].tolist() == [10, 1, 2]
@@ -123,12 +130,12 @@ def test_bad_tensors_are_named():
     layout = Layout.of({"a.weight": (2, 3)}, 3)
     where = {"repo": "ann/net", "file": "model.safetensors"}
     with pytest.raises(TensorNotFound, match=r"ann/net.*a\.weight"):
-        tokenised({}, layout, **where)
+        numbers({}, layout.shapes, **where)
     with pytest.raises(ShapeMismatch, match=r"ann/net.*a\.weight"):
-        tokenised({"a.weight": torch.zeros(3, 2)}, layout, **where)
+        numbers({"a.weight": torch.zeros(3, 2)}, layout.shapes, **where)
     with pytest.raises(UnsupportedDtype, match=r"ann/net.*a\.weight"):
-        tokenised({"a.weight": torch.zeros(2, 3, dtype=torch.int8)}, layout, **where)
+        numbers({"a.weight": torch.zeros(2, 3, dtype=torch.int8)}, layout.shapes, **where)
     with pytest.raises(WeightsError, match=r"not finite.*ann/net.*a\.weight|ann/net.*a\.weight.*not finite"):
-        tokenised({"a.weight": torch.tensor([[1.0, 2, 3], [4, 5, float("nan")]])}, layout, **where)
+        numbers({"a.weight": torch.tensor([[1.0, 2, 3], [4, 5, float("nan")]])}, layout.shapes, **where)
     with pytest.raises(TensorNotFound, match=r"a\.weight"):
         checkpoint(torch.zeros(2, 3), layout, {"b": torch.zeros(1)})
